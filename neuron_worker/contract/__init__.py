@@ -1,0 +1,31 @@
+"""What the worker container accepts and answers: orders in, reports and outcomes out.
+
+The dispatcher imports this package and nothing else of the worker, so nothing here may import
+torch, numpy or an AWS client.
+"""
+
+from neuron_worker.contract.exit_codes import ExitCode
+from neuron_worker.contract.ledger import Ledger, S3Uri
+from neuron_worker.contract.options import Options, Task, TimestampLevel, TranscriptFormat
+from neuron_worker.contract.order import Order, Shard, WorkItem
+from neuron_worker.contract.outcome import Outcome, OutcomeKind, Reason
+from neuron_worker.contract.report import InHand, Record, ShardReport
+
+__all__ = [
+    "ExitCode",
+    "InHand",
+    "Ledger",
+    "Options",
+    "Order",
+    "Outcome",
+    "OutcomeKind",
+    "Reason",
+    "Record",
+    "S3Uri",
+    "Shard",
+    "ShardReport",
+    "Task",
+    "TimestampLevel",
+    "TranscriptFormat",
+    "WorkItem",
+]

@@ -1,0 +1,79 @@
+"""What became of one request in one order."""
+
+from enum import StrEnum
+
+from pydantic import AwareDatetime, Field
+
+from neuron_worker.contract.document import Document
+from neuron_worker.contract.options import TranscriptFormat
+from neuron_worker.contract.order import OrderId, RequestId
+
+
+class OutcomeKind(StrEnum):
+    """The class of an outcome: it alone decides how the request is settled."""
+
+    DONE = "done"
+    BAD_INPUT = "bad_input"
+    TRANSIENT = "transient"
+    INFRASTRUCTURE = "infrastructure"
+    CRASHED = "crashed"
+
+
+class Reason(StrEnum):
+    """Why a request has no transcript; each belongs to one kind (see `kind`)."""
+
+    MISSING = "missing"
+    FORBIDDEN = "forbidden"
+    EMPTY = "empty"
+    NOT_AUDIO = "not_audio"
+    NO_AUDIO_STREAM = "no_audio_stream"
+    TOO_LONG = "too_long"
+    UNSUPPORTED_OPTION = "unsupported_option"
+    STORE_UNAVAILABLE = "store_unavailable"
+    INTERNAL_ERROR = "internal_error"
+    INTERRUPTED = "interrupted"
+    NOT_STARTED = "not_started"
+    WORKER_DIED = "worker_died"
+    OUT_OF_MEMORY = "out_of_memory"
+    TIMED_OUT = "timed_out"
+
+    @property
+    def kind(self) -> OutcomeKind:
+        """The class this reason belongs to."""
+        return _KIND_OF[self]
+
+
+_KIND_OF = {
+    Reason.MISSING: OutcomeKind.BAD_INPUT,
+    Reason.FORBIDDEN: OutcomeKind.BAD_INPUT,
+    Reason.EMPTY: OutcomeKind.BAD_INPUT,
+    Reason.NOT_AUDIO: OutcomeKind.BAD_INPUT,
+    Reason.NO_AUDIO_STREAM: OutcomeKind.BAD_INPUT,
+    Reason.TOO_LONG: OutcomeKind.BAD_INPUT,
+    Reason.UNSUPPORTED_OPTION: OutcomeKind.BAD_INPUT,
+    Reason.STORE_UNAVAILABLE: OutcomeKind.TRANSIENT,
+    Reason.INTERNAL_ERROR: OutcomeKind.TRANSIENT,
+    Reason.INTERRUPTED: OutcomeKind.INFRASTRUCTURE,
+    Reason.NOT_STARTED: OutcomeKind.INFRASTRUCTURE,
+    Reason.WORKER_DIED: OutcomeKind.CRASHED,
+    Reason.OUT_OF_MEMORY: OutcomeKind.CRASHED,
+    Reason.TIMED_OUT: OutcomeKind.CRASHED,
+}
+
+
+class Outcome(Document):
+    """`done` with its transcripts, or a typed failure with words a person can act on."""
+
+    request_id: RequestId
+    order_id: OrderId
+    shard_index: int = Field(ge=0)
+    kind: OutcomeKind
+    reason: Reason | None = None
+    detail: str = Field(default="", description="What happened and what to do, for a person.")
+    finished_at: AwareDatetime
+    transcripts: dict[TranscriptFormat, str] = Field(default_factory=dict)
+    audio_seconds: float = Field(default=0.0, ge=0)
+    speech_seconds: float = Field(default=0.0, ge=0)
+    wall_seconds: float = Field(default=0.0, ge=0)
+    language: str | None = None
+    warnings: tuple[str, ...] = ()

@@ -1,0 +1,49 @@
+"""What is known so far: of one shard under way, and of one request across its orders."""
+
+from pydantic import AwareDatetime, Field
+
+from neuron_worker.contract.document import Document
+from neuron_worker.contract.order import OrderId, RequestId
+from neuron_worker.contract.outcome import Outcome, OutcomeKind
+
+
+class InHand(Document):
+    """The request a worker is working on: whom to suspect if it dies now."""
+
+    request_id: RequestId
+    started_at: AwareDatetime
+    seconds_done: float = Field(default=0.0, ge=0)
+    audio_seconds: float | None = Field(default=None, description="None until the length is known.")
+
+
+class ShardReport(Document):
+    """A shard's progress: rewritten by its worker after each request and while one is in hand."""
+
+    order_id: OrderId
+    shard_index: int = Field(ge=0)
+    job_attempt: int = Field(default=1, ge=1, description="AWS_BATCH_JOB_ATTEMPT")
+    updated_at: AwareDatetime
+    in_hand: InHand | None = None
+    outcomes: tuple[Outcome, ...] = ()
+
+
+class Record(Document):
+    """All that is known of one request: every outcome it has had, oldest first.
+
+    The worker adds `done`; the dispatcher adds failures, so that blame survives its restarts.
+    """
+
+    request_id: RequestId
+    outcomes: tuple[Outcome, ...] = ()
+    dead_lettered_at: AwareDatetime | None = None
+
+    @property
+    def done(self) -> Outcome | None:
+        """The outcome that settled the request well, if there is one."""
+        return next((o for o in self.outcomes if o.kind is OutcomeKind.DONE), None)
+
+    @property
+    def blamed_attempts(self) -> int:
+        """How many tries count against the request: infrastructure's failures do not."""
+        innocent = (OutcomeKind.DONE, OutcomeKind.INFRASTRUCTURE)
+        return sum(outcome.kind not in innocent for outcome in self.outcomes)
