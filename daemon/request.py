@@ -1,0 +1,242 @@
+"""A request: one audio object to transcribe, as a producer asks for it.
+
+Three message bodies are understood: our own JSON (`request.schema.json` is generated from
+`Request`), an S3 event notification, and an EventBridge `Object Created` event. `parse` turns any
+of them into requests, or raises `Rejected` with words for the person who sent it.
+"""
+
+import hashlib
+import json
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+from urllib.parse import unquote_plus
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from neuron_worker.contract import Options, S3Uri
+from neuron_worker.contract.ledger import ObjectUri, PrefixUri
+from neuron_worker.contract.order import RequestId
+
+METADATA_MAX_BYTES = 8_192
+"""Enough to find one's way back from a transcript; an order carries thousands of these."""
+
+DURATION_MAX_SECONDS = 7 * 24 * 3600.0
+"""No recording that a producer means is longer than a week."""
+
+
+def _small(metadata: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    if len(json.dumps(metadata).encode()) > METADATA_MAX_BYTES:
+        raise ValueError(f"metadata is longer than {METADATA_MAX_BYTES} bytes as JSON")
+    return metadata
+
+
+class Request(Options):
+    """One audio object to transcribe, with its options."""
+
+    model_config = ConfigDict(title="whisper-fleet request", strict=True)
+
+    audio: ObjectUri = Field(
+        description="The recording: any container and codec that FFmpeg reads.",
+        examples=["s3://recordings/2026/board-meeting.m4a"],
+    )
+    request_id: RequestId | None = Field(
+        default=None,
+        description="Names the request for good; sent twice, it is done once. Default: the SQS "
+        "message id.",
+    )
+    audio_version: str | None = Field(
+        default=None, max_length=1024, description="S3 version id of the audio object."
+    )
+    profile: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=64,
+        description="The model to use, by its name in the daemon's settings.",
+    )
+    duration_seconds: float | None = Field(
+        default=None,
+        gt=0,
+        le=DURATION_MAX_SECONDS,
+        description="A hint for planning; the true length is measured.",
+    )
+    size_bytes: int | None = Field(
+        default=None, ge=0, description="Size of the object, for planning without a hint."
+    )
+    output: PrefixUri | None = Field(
+        default=None,
+        description="Transcripts go to <output>/<audio key>/<request id>.<format>. Default: the "
+        "daemon's output location.",
+    )
+    metadata: Annotated[dict[str, JsonValue], AfterValidator(_small)] = Field(
+        default_factory=dict, description="Echoed into the JSON transcript."
+    )
+
+    def options(self) -> Options:
+        """The part of the request that shapes its transcript."""
+        return Options.model_construct(
+            **{name: getattr(self, name) for name in Options.model_fields}
+        )
+
+
+class RejectReason(StrEnum):
+    """Why a message can never become a request."""
+
+    NOT_JSON = "not_json"
+    NOT_A_REQUEST = "not_a_request"
+    INVALID_FIELD = "invalid_field"
+    UNSUPPORTED_EVENT = "unsupported_event"
+    UNKNOWN_PROFILE = "unknown_profile"
+    CONFLICTING_ID = "conflicting_request_id"
+
+
+class Rejected(Exception):
+    """The message cannot become a request: {detail}
+
+    `request_id` is given when the request is otherwise sound and the id is its own.
+    """
+
+    def __init__(self, reason: RejectReason, detail: str, request_id: str | None = None) -> None:
+        super().__init__(reason, detail, request_id)
+        self.reason = reason
+        self.detail = detail
+        self.request_id = request_id
+
+    def __str__(self) -> str:
+        return f"The message cannot become a request: {self.detail}"
+
+
+class _Event(BaseModel):
+    """Somebody else's document: read what we need, let the rest be."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+
+class _Bucket(_Event):
+    name: str
+
+
+class _NotifiedObject(_Event):
+    key: str
+    size: int | None = Field(default=None, ge=0)
+    etag: str | None = Field(default=None, alias="eTag")
+    version_id: str | None = Field(default=None, alias="versionId")
+
+
+class _NotifiedS3(_Event):
+    bucket: _Bucket
+    object: _NotifiedObject
+
+
+class _Notification(_Event):
+    source: Literal["aws:s3"] = Field(alias="eventSource")
+    name: str = Field(alias="eventName")
+    s3: _NotifiedS3
+
+
+class _Notifications(_Event):
+    records: tuple[_Notification, ...] = Field(alias="Records", min_length=1)
+
+
+class _BridgedObject(_Event):
+    key: str
+    size: int | None = Field(default=None, ge=0)
+    etag: str | None = None
+    version_id: str | None = Field(default=None, alias="version-id")
+
+
+class _BridgedDetail(_Event):
+    bucket: _Bucket
+    object: _BridgedObject
+
+
+class _Bridged(_Event):
+    source: Literal["aws.s3"]
+    detail: _BridgedDetail
+
+
+def parse(body: str) -> tuple[Request, ...]:
+    """The requests in one message body; none for S3's own test message.
+
+    Only an S3 notification may hold several. Raises `Rejected` for anything that is no request.
+    """
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Rejected(RejectReason.NOT_JSON, f"the body is not JSON ({error})") from error
+    if not isinstance(document, dict):
+        raise Rejected(
+            RejectReason.NOT_A_REQUEST,
+            f"the body is a JSON {type(document).__name__}, expected an object",
+        )
+    try:
+        if "Records" in document:
+            return _from_notifications(_Notifications.model_validate(document))
+        if document.get("Event") == "s3:TestEvent":
+            return ()
+        if "detail-type" in document:
+            return (_from_bridge(document),)
+        # An operator's pretty-printed or a producer's bare JSON: strict, but as JSON is typed.
+        return (Request.model_validate_json(body),)
+    except ValidationError as error:
+        raise Rejected(RejectReason.INVALID_FIELD, explain(error)) from error
+
+
+def explain(error: ValidationError) -> str:
+    """A validation error as one line: each wrong field, what was expected, what was found."""
+    parts = []
+    for fault in error.errors(include_url=False):
+        where = ".".join(str(step) for step in fault["loc"]) or "the body"
+        found = "" if fault["type"] == "missing" else f" (found {_shown(fault['input'])})"
+        parts.append(f"{where}: {fault['msg']}{found}")
+    return "; ".join(parts)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _from_notifications(event: _Notifications) -> tuple[Request, ...]:
+    for record in event.records:
+        if not record.name.startswith("ObjectCreated:"):
+            raise Rejected(
+                RejectReason.UNSUPPORTED_EVENT,
+                f"the S3 event is {record.name!r}, only ObjectCreated events ask for a transcript",
+            )
+    return tuple(
+        _created(
+            # S3 encodes keys in notifications as in a form: a blank is "+".
+            S3Uri(record.s3.bucket.name, unquote_plus(record.s3.object.key)),
+            record.s3.object.version_id,
+            record.s3.object.etag,
+            record.s3.object.size,
+        )
+        for record in event.records
+    )
+
+
+def _from_bridge(document: dict[str, Any]) -> Request:
+    if document["detail-type"] != "Object Created":
+        raise Rejected(
+            RejectReason.UNSUPPORTED_EVENT,
+            f"the event is {document['detail-type']!r}, only 'Object Created' asks for a "
+            "transcript",
+        )
+    created = _Bridged.model_validate(document).detail
+    return _created(
+        S3Uri(created.bucket.name, created.object.key),
+        created.object.version_id,
+        created.object.etag,
+        created.object.size,
+    )
+
+
+def _created(uri: S3Uri, version: str | None, etag: str | None, size: int | None) -> Request:
+    """The request for a new object; the same object version always has the same request id."""
+    # Buckets without versioning say "null" in some events and nothing in others.
+    version = None if version in (None, "", "null") else version
+    identity = "\n".join([str(uri), version or "", (etag or "").strip('"')])
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:32]
+    return Request(
+        audio=str(uri), audio_version=version, request_id=f"s3-{digest}", size_bytes=size
+    )
