@@ -1,0 +1,97 @@
+"""AWS Batch behind the dispatcher's `Batch` port."""
+
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+from daemon.aws.limits import DESCRIBE_JOBS_MAX
+from daemon.aws.retrying import retrying
+from daemon.ports import Job, JobEnd, JobStatus, Submission
+
+
+class AwsBatch:
+    """Jobs and compute environments of one account and region."""
+
+    def __init__(self, batch: Any) -> None:
+        self._batch = batch
+
+    async def submit(self, submission: Submission) -> str:
+        """Submit a job, an array when it has more than one child; returns its id."""
+        request: dict[str, Any] = {
+            "jobName": submission.name,
+            "jobQueue": submission.job_queue,
+            "jobDefinition": submission.job_definition,
+            "containerOverrides": {
+                "environment": [
+                    {"name": name, "value": value} for name, value in submission.environment.items()
+                ]
+            },
+            "propagateTags": True,
+        }
+        if submission.size > 1:
+            request["arrayProperties"] = {"size": submission.size}
+        answer = await retrying("batch", lambda: self._batch.submit_job(**request))
+        return str(answer["jobId"])
+
+    async def describe(self, job_ids: Iterable[str]) -> dict[str, Job]:
+        """The jobs that Batch knows, by id; an expired or very new one may be missing."""
+        ids = list(job_ids)
+        jobs: dict[str, Job] = {}
+        for start in range(0, len(ids), DESCRIBE_JOBS_MAX):
+            some = ids[start : start + DESCRIBE_JOBS_MAX]
+            answer = await retrying("batch", partial(self._batch.describe_jobs, jobs=some))
+            jobs.update({detail["jobId"]: _job(detail) for detail in answer["jobs"]})
+        return jobs
+
+    async def failed_children(self, job_id: str) -> list[int]:
+        """Indexes of an array's failed children."""
+        return [
+            int(summary["jobId"].rpartition(":")[2])
+            for summary in await self._listed(arrayJobId=job_id, jobStatus=JobStatus.FAILED.value)
+        ]
+
+    async def find(self, job_queue: str, name: str) -> str | None:
+        """The id of the newest job of that name, in any state; None where there is none."""
+        found = await self._listed(
+            jobQueue=job_queue, filters=[{"name": "JOB_NAME", "values": [name]}]
+        )
+        newest = max(found, key=lambda summary: summary["createdAt"], default=None)
+        return None if newest is None else str(newest["jobId"])
+
+    async def set_floor(self, compute_environment: str, min_vcpus: int) -> None:
+        """Keep at least that many vCPUs up, from now on."""
+        await retrying(
+            "batch",
+            lambda: self._batch.update_compute_environment(
+                computeEnvironment=compute_environment, computeResources={"minvCpus": min_vcpus}
+            ),
+        )
+
+    async def _listed(self, **request: Any) -> list[dict[str, Any]]:
+        async def pages() -> list[dict[str, Any]]:
+            paginator = self._batch.get_paginator("list_jobs")
+            return [
+                summary
+                async for page in paginator.paginate(**request)
+                for summary in page["jobSummaryList"]
+            ]
+
+        return await retrying("batch", pages)
+
+
+def _job(detail: dict[str, Any]) -> Job:
+    container = detail.get("container", {})
+    return Job(
+        job_id=detail["jobId"],
+        status=JobStatus(detail["status"]),
+        end=JobEnd(
+            exit_code=container.get("exitCode"),
+            container_reason=container.get("reason", ""),
+            status_reason=detail.get("statusReason", ""),
+        ),
+        children={
+            JobStatus(status): count
+            for status, count in detail.get("arrayProperties", {}).get("statusSummary", {}).items()
+            if count
+        },
+    )

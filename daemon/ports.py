@@ -1,0 +1,179 @@
+"""What the dispatcher needs of the outside world: a queue, a store and Batch.
+
+`aws/` implements these over the wire. Nothing else of the dispatcher knows that a network exists.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from neuron_worker.contract import S3Uri
+
+
+class ServiceError(Exception):
+    """{service}: {cause}"""
+
+    def __init__(self, service: str, cause: str, code: str = "") -> None:
+        super().__init__(service, cause, code)
+        self.service = service
+        self.cause = cause
+        self.code = code
+
+    def __str__(self) -> str:
+        return str(self.__doc__).format(service=self.service, cause=self.cause)
+
+
+class Unavailable(ServiceError):
+    """{service} is out of reach or asks us to slow down, and retrying did not help: {cause}"""
+
+
+class Refused(ServiceError):
+    """{service} refused the call, and would refuse it again: {cause}"""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One delivery of a message."""
+
+    message_id: str
+    receipt_handle: str
+    body: str
+    receive_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueueDepth:
+    """Roughly how many messages a queue holds."""
+
+    visible: int
+    in_flight: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message to send; attributes are strings."""
+
+    body: str
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+class Queue(Protocol):
+    """One SQS queue. Every method may raise `ServiceError`."""
+
+    async def receive(
+        self, max_messages: int, wait_seconds: int, visibility_seconds: int
+    ) -> list[Received]:
+        """Long-poll once; at most 10 messages, hidden from others for `visibility_seconds`."""
+
+    async def extend(self, receipt_handles: Sequence[str], seconds: int) -> set[str]:
+        """Hide messages for `seconds` from now (0: show them). Returns the handles that failed."""
+
+    async def delete(self, receipt_handles: Sequence[str]) -> set[str]:
+        """Delete messages. Returns the handles that failed."""
+
+    async def send(self, messages: Sequence[Outgoing]) -> None:
+        """Send messages; returns once all are accepted."""
+
+    async def depth(self) -> QueueDepth:
+        """Roughly how many messages there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One object of a listing; the etag changes with the content."""
+
+    uri: S3Uri
+    etag: str
+
+
+class Store(Protocol):
+    """S3. Every method may raise `ServiceError`."""
+
+    async def get(self, uri: S3Uri) -> bytes | None:
+        """An object's content; None where there is none."""
+
+    async def put(self, uri: S3Uri, content: bytes) -> None:
+        """Write an object."""
+
+    async def delete(self, uri: S3Uri) -> None:
+        """Delete an object; none there is as good."""
+
+    async def list(self, prefix: S3Uri) -> list[Listed]:
+        """All objects under a prefix."""
+
+
+class JobStatus(StrEnum):
+    """A Batch job's state (docs.aws.amazon.com/batch/latest/userguide/job_states.html)."""
+
+    SUBMITTED = "SUBMITTED"
+    PENDING = "PENDING"
+    RUNNABLE = "RUNNABLE"
+    STARTING = "STARTING"
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+
+    @property
+    def ended(self) -> bool:
+        """Whether the job will never run again."""
+        return self in (JobStatus.SUCCEEDED, JobStatus.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class JobEnd:
+    """How a job or an array child ended, as Batch tells it."""
+
+    exit_code: int | None
+    container_reason: str
+    status_reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as Batch describes it. `children` counts an array's children by state."""
+
+    job_id: str
+    status: JobStatus
+    end: JobEnd
+    children: Mapping[JobStatus, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What SubmitJob is asked for: one job, or an array when `size` is above 1."""
+
+    name: str
+    job_queue: str
+    job_definition: str
+    size: int
+    environment: Mapping[str, str]
+
+
+class Batch(Protocol):
+    """AWS Batch. Every method may raise `ServiceError`."""
+
+    async def submit(self, submission: Submission) -> str:
+        """Submit a job; returns its id."""
+
+    async def describe(self, job_ids: Iterable[str]) -> dict[str, Job]:
+        """The jobs that Batch knows, by id; an expired or very new one may be missing."""
+
+    async def failed_children(self, job_id: str) -> list[int]:
+        """Indexes of an array's failed children."""
+
+    async def find(self, job_queue: str, name: str) -> str | None:
+        """The id of the newest job of that name, in any state; None where there is none."""
+
+    async def set_floor(self, compute_environment: str, min_vcpus: int) -> None:
+        """Keep at least that many vCPUs up, from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything outside the dispatcher."""
+
+    requests: Queue
+    dead_letters: Queue
+    store: Store
+    batch: Batch
