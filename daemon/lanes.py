@@ -1,0 +1,36 @@
+"""A lane: where a profile can run, on instances of one size.
+
+Batch knows no NeuronCore, so two jobs share a chip only because each asks for exactly half of it:
+one job definition fits one instance size, and that pair is a lane.
+"""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from daemon import catalogue
+from neuron_worker.contract.document import Document
+
+
+def _in_catalogue(name: str) -> str:
+    try:
+        return catalogue.instance_type(name).name
+    except catalogue.UnknownInstanceTypeError as error:
+        raise ValueError(str(error)) from error
+
+
+class Lane(Document):
+    """A Batch job queue and job definition for one profile on one instance size."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")
+    profile: str = Field(min_length=1)
+    instance_type: Annotated[str, AfterValidator(_in_catalogue)]
+    job_queue: str = Field(min_length=1)
+    job_definition: str = Field(min_length=1)
+    compute_environment: str | None = None
+    max_vcpus: int = Field(ge=4)
+
+    @property
+    def instance(self) -> catalogue.InstanceType:
+        """The catalogue's entry for the lane's instances."""
+        return catalogue.instance_type(self.instance_type)
