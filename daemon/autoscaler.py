@@ -1,0 +1,82 @@
+"""The autoscaler: how many vCPUs each lane keeps up, whatever Batch would do by itself.
+
+A stateless reconciler but for one moment per lane, when it last had work. Each tick: while there is
+work, the floor follows it, so that an order finds its instances booting while it still lingers;
+afterwards the lane stays warm for a while and then goes to zero. Batch scales out above the floor
+and in down to it. Invariant: the floor is a whole number of instances and never above the ceiling.
+"""
+
+import math
+from datetime import datetime
+
+import structlog
+
+from daemon.clock import Clock
+from daemon.lanes import Lane
+from daemon.metrics import Metrics
+from daemon.outstanding import Outstanding
+from daemon.ports import Batch
+from daemon.settings import Settings
+
+log = structlog.get_logger()
+
+
+def floor_vcpus(lane: Lane, work_seconds: float, shard_target_seconds: float, *, warm: bool) -> int:
+    """The vCPUs that a lane should keep up for `work_seconds` of core time that are owed."""
+    if not work_seconds:
+        return lane.instance.vcpus if warm else 0
+    slots = max(2, math.ceil(work_seconds / shard_target_seconds))
+    instances = math.ceil(slots / lane.instance.cores)
+    return min(instances, lane.max_vcpus // lane.instance.vcpus) * lane.instance.vcpus
+
+
+class Autoscaler:
+    """Owns the floor of every lane's compute environment."""
+
+    def __init__(
+        self,
+        *,
+        batch: Batch,
+        outstanding: Outstanding,
+        settings: Settings,
+        metrics: Metrics,
+        clock: Clock,
+    ) -> None:
+        self._batch = batch
+        self._outstanding = outstanding
+        self._settings = settings
+        self._metrics = metrics
+        self._clock = clock
+        self._last_work: dict[str, datetime] = {}
+        self._floors: dict[str, int] = {}
+
+    async def tick(self) -> None:
+        """Set each lane's floor, where it has to change."""
+        for lane in self._settings.lanes:
+            if lane.compute_environment is None:
+                continue
+            floor = self._target(lane)
+            if self._floors.get(lane.name) == floor:
+                continue
+            await self._batch.set_floor(lane.compute_environment, floor)
+            self._floors[lane.name] = floor
+            self._metrics.floor_vcpus.labels(lane.name).set(floor)
+            log.info("floor_set", lane=lane.name, min_vcpus=floor)
+
+    def _target(self, lane: Lane) -> int:
+        now = self._clock()
+        runs_profile = self._settings.lane_for(lane.profile) == lane
+        owed = [*self._outstanding.held(), *self._outstanding.ordered()]
+        work_seconds = sum(
+            one.estimate_seconds for one in owed if runs_profile and one.profile == lane.profile
+        )
+        if work_seconds:
+            self._last_work[lane.name] = now
+        last = self._last_work.get(lane.name)
+        keep_warm_seconds = self._settings.autoscaler.keep_warm_seconds
+        return floor_vcpus(
+            lane,
+            work_seconds,
+            self._settings.planner.shard_target_seconds,
+            warm=last is not None and (now - last).total_seconds() < keep_warm_seconds,
+        )

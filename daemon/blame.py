@@ -1,0 +1,130 @@
+"""Blame: when a worker ended early, what became of each request it leaves without an outcome.
+
+Pure. The request in hand when a worker died is the suspect; its neighbours were never begun. Some
+ends say that nobody is to blame: the instance was taken away, or the worker could not start.
+Reasons are read before exit codes, because Batch reports some out-of-memory kills with another
+code than 137.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from daemon.ports import JobEnd
+from neuron_worker.contract import ExitCode, Order, Outcome, Reason, ShardReport
+
+KILLED_EXIT_CODE = 137
+"""128 + SIGKILL; with no reason given, the kernel's out-of-memory killer is the usual sender."""
+
+TERMINATED_EXIT_CODE = 143
+"""128 + SIGTERM: stopped from outside before the worker could answer the signal."""
+
+LOST = JobEnd(exit_code=None, container_reason="", status_reason="Batch does not know the job")
+"""The end of a job whose record expired, or that never came to be."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Cause:
+    matches: Callable[[JobEnd], bool]
+    suspect: Reason
+    """What the request in hand is charged with."""
+    words: str
+
+
+_CAUSES = (
+    _Cause(lambda end: end == LOST, Reason.INTERRUPTED, "the job was lost"),
+    # Source: docs.aws.amazon.com/batch/latest/userguide/job_timeouts.html
+    _Cause(
+        lambda end: end.status_reason.startswith("Job attempt duration exceeded timeout"),
+        Reason.TIMED_OUT,
+        "the job ran into its time limit",
+    ),
+    # Source: nf-core/genomeassembler issue 223: this reason came with exit code 2.
+    _Cause(
+        lambda end: "OutOfMemory" in end.container_reason,
+        Reason.OUT_OF_MEMORY,
+        "the worker used more memory than its slot has",
+    ),
+    # Source: docs.aws.amazon.com/batch/latest/userguide/spot_retry_strategy.html
+    _Cause(
+        lambda end: end.status_reason.startswith("Host EC2"),
+        Reason.INTERRUPTED,
+        "the instance was taken away",
+    ),
+    # Source: docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html
+    _Cause(
+        lambda end: "CannotPull" in end.container_reason or "CannotStart" in end.container_reason,
+        Reason.NOT_STARTED,
+        "the container could not be started",
+    ),
+    _Cause(
+        lambda end: end.exit_code == ExitCode.INTERRUPTED,
+        Reason.INTERRUPTED,
+        "the worker was told to stop",
+    ),
+    _Cause(
+        lambda end: end.exit_code == TERMINATED_EXIT_CODE,
+        Reason.INTERRUPTED,
+        "the job was terminated",
+    ),
+    _Cause(
+        lambda end: end.exit_code == ExitCode.NO_CORE,
+        Reason.NOT_STARTED,
+        "no NeuronCore was free",
+    ),
+    _Cause(
+        lambda end: end.exit_code == ExitCode.ORDER_UNREADABLE,
+        Reason.NOT_STARTED,
+        "the worker could not read its order from the ledger",
+    ),
+    _Cause(
+        lambda end: end.exit_code == ExitCode.MISCONFIGURED,
+        Reason.NOT_STARTED,
+        "the worker's settings or model are wrong; its log says which",
+    ),
+    _Cause(
+        lambda end: end.exit_code == KILLED_EXIT_CODE,
+        Reason.OUT_OF_MEMORY,
+        "the worker was killed, most likely for want of memory",
+    ),
+    _Cause(lambda end: True, Reason.WORKER_DIED, "the worker died"),  # noqa: ARG005
+)
+
+
+def end_of_shard(
+    order: Order, shard_index: int, report: ShardReport | None, end: JobEnd, now: datetime
+) -> list[Outcome]:
+    """Outcomes for the requests of an ended shard that its worker left without one."""
+    known = {outcome.request_id for outcome in report.outcomes} if report else set()
+    in_hand = report.in_hand.request_id if report and report.in_hand else None
+    cause = next(cause for cause in _CAUSES if cause.matches(end))
+    told = "; ".join(
+        filter(
+            None,
+            [
+                "" if end.exit_code is None else f"exit code {end.exit_code}",
+                end.container_reason,
+                end.status_reason,
+            ],
+        )
+    )
+    detail = f"{cause.words} ({told or 'Batch gave no reason'})"
+    outcomes = []
+    for item in order.shards[shard_index].items:
+        if item.request_id in known:
+            continue
+        reason = cause.suspect if item.request_id == in_hand else Reason.NOT_STARTED
+        outcomes.append(
+            Outcome(
+                request_id=item.request_id,
+                order_id=order.order_id,
+                shard_index=shard_index,
+                kind=reason.kind,
+                reason=reason,
+                detail=detail
+                if item.request_id == in_hand
+                else f"not begun, or not for long, when {detail}",
+                finished_at=now,
+            )
+        )
+    return outcomes

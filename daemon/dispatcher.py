@@ -1,0 +1,181 @@
+"""The dispatcher: puts the parts together and keeps their loops running.
+
+    intake ─► planner ─► orders ─► Batch ─► reconcile ─► settle
+
+Start: adopt the open orders of whoever ran before. Run: five loops, supervised. Stop: the receives
+in progress are drained, held messages become visible again at once, and messages under way get a
+whole visibility timeout more, time for the next daemon to adopt their orders.
+"""
+
+import asyncio
+
+import structlog
+
+from daemon.autoscaler import Autoscaler
+from daemon.clock import Clock, utc_now
+from daemon.heartbeat import Heartbeat
+from daemon.intake import Intake
+from daemon.metrics import Metrics
+from daemon.orders import Orders
+from daemon.outstanding import Outstanding
+from daemon.planner import Candidate, plan
+from daemon.ports import ServiceError, World
+from daemon.reconcile import Reconciler
+from daemon.records import Records
+from daemon.settings import Settings
+from daemon.settle import Settlement
+from daemon.supervision import Loop, Supervisor
+from neuron_worker.contract import Ledger, S3Uri
+
+log = structlog.get_logger()
+
+PLAN_PERIOD_SECONDS = 0.5
+GAUGE_PERIOD_SECONDS = 15.0
+ROUND_DEADLINE_SECONDS = 300.0
+"""Ten times the retry budget of one call: a round that takes longer hangs."""
+
+
+class Dispatcher:
+    """One daemon. `run` returns after a graceful stop and raises when a loop fails."""
+
+    def __init__(self, settings: Settings, world: World, clock: Clock = utc_now) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.outstanding = Outstanding()
+        self._world = world
+        self._clock = clock
+        self._stopping = asyncio.Event()
+        self._unreachable: str | None = "not started yet"
+        ledger = Ledger(S3Uri.parse(settings.locations.ledger))
+        records = Records(world.store, ledger)
+        self._heartbeat = Heartbeat(
+            world.requests, self.outstanding, settings.intake.visibility_seconds, self.metrics
+        )
+        self._intake = Intake(
+            requests=world.requests,
+            dead_letters=world.dead_letters,
+            records=records,
+            outstanding=self.outstanding,
+            settings=settings,
+            metrics=self.metrics,
+            clock=clock,
+        )
+        self._orders = Orders(
+            store=world.store,
+            batch=world.batch,
+            ledger=ledger,
+            outstanding=self.outstanding,
+            settings=settings,
+            metrics=self.metrics,
+            clock=clock,
+        )
+        self._reconciler = Reconciler(
+            store=world.store,
+            batch=world.batch,
+            ledger=ledger,
+            orders=self._orders,
+            outstanding=self.outstanding,
+            settlement=Settlement(
+                requests=world.requests,
+                dead_letters=world.dead_letters,
+                records=records,
+                outstanding=self.outstanding,
+                settings=settings.retries,
+                metrics=self.metrics,
+                clock=clock,
+            ),
+            clock=clock,
+        )
+        self._autoscaler = Autoscaler(
+            batch=world.batch,
+            outstanding=self.outstanding,
+            settings=settings,
+            metrics=self.metrics,
+            clock=clock,
+        )
+        self._supervisor = Supervisor(self._loops(), self._stopping, self.metrics)
+
+    def stop(self) -> None:
+        """Begin a graceful stop; harmless when repeated."""
+        if not self._stopping.is_set():
+            log.info("stopping", held=len(self.outstanding.held()))
+            self._stopping.set()
+
+    async def run(self) -> None:
+        """Adopt, run until stopped, give back what is held."""
+        await self._orders.adopt()
+        await self._measure()
+        log.info("started", lanes=[lane.name for lane in self.settings.lanes])
+        try:
+            await self._supervisor.run(self.settings.grace_seconds)
+        finally:
+            await self._give_back()
+
+    def unhealthy(self) -> str | None:
+        """Why the process should be restarted, or None."""
+        stalled = [loop.name for loop in self._supervisor.loops if loop.stalled]
+        return f"stalled: {', '.join(stalled)}" if stalled else None
+
+    def unready(self) -> str | None:
+        """Why the daemon cannot work at the moment, or None."""
+        return self._unreachable
+
+    def _loops(self) -> list[Loop]:
+        settings = self.settings
+        deadline = ROUND_DEADLINE_SECONDS
+        return [
+            *(
+                Loop(f"intake-{number}", self._take, 0.0, deadline)
+                for number in range(settings.intake.pollers)
+            ),
+            Loop("heartbeat", self._heartbeat.beat, self._heartbeat.period_seconds, deadline),
+            Loop("planner", self._plan, PLAN_PERIOD_SECONDS, deadline),
+            Loop("reconcile", self._reconciler.round, settings.reconcile.period_seconds, deadline),
+            Loop("autoscaler", self._autoscaler.tick, settings.autoscaler.period_seconds, deadline),
+            Loop("gauges", self._measure, GAUGE_PERIOD_SECONDS, deadline),
+        ]
+
+    async def _take(self) -> None:
+        if self._intake.full:
+            await asyncio.sleep(PLAN_PERIOD_SECONDS)
+        else:
+            await self._intake.poll()
+
+    async def _plan(self) -> None:
+        held = self.outstanding.held()
+        candidates = [
+            Candidate(
+                request_id=owed.item.request_id,
+                profile=owed.profile,
+                estimate_seconds=owed.estimate_seconds,
+                held_since=owed.held_since,
+                not_before=owed.not_before,
+                alone=owed.alone,
+            )
+            for owed in held
+        ]
+        for order in plan(candidates, self.settings.planner, self._clock()):
+            await self._orders.place(order)
+
+    async def _measure(self) -> None:
+        self.metrics.held.set(len(self.outstanding.held()))
+        self.metrics.in_flight.set(len(self.outstanding.ordered()))
+        self.metrics.orders_open.set(len(self._orders.under_way()))
+        try:
+            depth = await self._world.requests.depth()
+        except ServiceError as error:
+            self._unreachable = str(error)
+            raise
+        self._unreachable = None
+        self.metrics.queue_visible.set(depth.visible)
+        self.metrics.queue_in_flight.set(depth.in_flight)
+
+    async def _give_back(self) -> None:
+        try:
+            released = await self._heartbeat.release_held()
+            await self._heartbeat.beat()
+        except ServiceError as error:
+            # Visibility timeouts give the messages back all the same, only later.
+            log.warning("messages_not_released", cause=str(error))
+        else:
+            log.info("stopped", released=released, under_way=len(self.outstanding))

@@ -1,0 +1,180 @@
+"""Intake: takes messages from the request queue and makes them requests the daemon answers for.
+
+A message that can never work goes to the dead-letter queue at once, with the reason. A second copy
+of a request that is held or under way is kept beside the first, so that both are deleted together;
+a copy of a finished one is deleted. Intake stops receiving while enough work is outstanding: the
+backlog waits in SQS, where it costs nothing. A receive in progress is never cancelled.
+"""
+
+import structlog
+
+from daemon.clock import Clock
+from daemon.dead_letters import dead_letter
+from daemon.metrics import Metrics
+from daemon.outstanding import Outstanding, Owed
+from daemon.planner import estimate_seconds
+from daemon.ports import Outgoing, Queue, Received, ServiceError
+from daemon.records import Records
+from daemon.request import Rejected, RejectReason, Request, parse
+from daemon.settings import Settings
+from neuron_worker.contract import OutcomeKind, WorkItem
+from neuron_worker.contract.order import Message
+
+log = structlog.get_logger()
+
+RECEIVE_MAX = 10
+
+
+class Intake:
+    """Turns deliveries into owed requests."""
+
+    def __init__(
+        self,
+        *,
+        requests: Queue,
+        dead_letters: Queue,
+        records: Records,
+        outstanding: Outstanding,
+        settings: Settings,
+        metrics: Metrics,
+        clock: Clock,
+    ) -> None:
+        self._requests = requests
+        self._dead_letters = dead_letters
+        self._records = records
+        self._outstanding = outstanding
+        self._settings = settings
+        self._metrics = metrics
+        self._clock = clock
+
+    @property
+    def full(self) -> bool:
+        """Whether enough work is outstanding."""
+        return len(self._outstanding) >= self._settings.intake.outstanding_max
+
+    async def poll(self) -> int:
+        """Receive once and take what came; returns how many messages came."""
+        settings = self._settings.intake
+        received = await self._requests.receive(
+            RECEIVE_MAX, settings.wait_seconds, settings.visibility_seconds
+        )
+        self._metrics.received.inc(len(received))
+        for position, message in enumerate(received):
+            try:
+                await self._take(message)
+            except ServiceError:
+                # Without the ledger nothing can be decided: others may try at once.
+                undecided = [left.receipt_handle for left in received[position:]]
+                self._metrics.undecided.inc(len(undecided))
+                await self._requests.extend(undecided, 0)
+                raise
+        return len(received)
+
+    async def _take(self, message: Received) -> None:
+        try:
+            requests = parse(message.body)
+            if len(requests) > 1:
+                await self._split(message, requests)
+            elif not requests:
+                log.info("test_event_deleted", message_id=message.message_id)
+                await self._requests.delete([message.receipt_handle])
+            else:
+                await self._consider(message, requests[0])
+        except Rejected as rejection:
+            await self._reject(message, rejection)
+
+    async def _consider(self, message: Received, request: Request) -> None:
+        owed = self._owed(message, request)
+        request_id = owed.item.request_id
+        if (known := self._outstanding.get(request_id)) is not None:
+            self._join(known, owed, message)
+            return
+        if self._outstanding.recently_finished(request_id):
+            await self._drop(message, request_id, "finished")
+            return
+        if message.receive_count > 1:
+            # Only a message that was received before can have left traces in the ledger.
+            record = await self._records.get(request_id)
+            if record.done is not None:
+                await self._drop(message, request_id, "finished")
+                return
+            if record.dead_lettered_at is not None:
+                await self._drop(message, request_id, "dead_lettered")
+                return
+            if record.outcomes:
+                owed.item = owed.item.model_copy(update={"attempt": record.blamed_attempts + 1})
+                owed.alone = record.outcomes[-1].kind is OutcomeKind.CRASHED
+        self._outstanding.admit(owed)
+        log.info("request_held", request_id=request_id, audio=owed.item.audio)
+
+    def _owed(self, message: Received, request: Request) -> Owed:
+        profile = request.profile or self._settings.default_profile
+        if profile not in self._settings.profiles:
+            raise Rejected(
+                RejectReason.UNKNOWN_PROFILE,
+                f"profile: no lane runs {profile!r} (lanes run: "
+                f"{', '.join(sorted(self._settings.profiles))})",
+                request.request_id,
+            )
+        now = self._clock()
+        return Owed(
+            item=WorkItem(
+                request_id=request.request_id or message.message_id,
+                audio=request.audio,
+                audio_version=request.audio_version,
+                output=request.output or self._settings.locations.output,
+                options=request.options(),
+                metadata=request.metadata,
+            ),
+            profile=profile,
+            estimate_seconds=estimate_seconds(
+                request.duration_seconds, request.size_bytes, self._settings.planner
+            ),
+            held_since=now,
+            messages={
+                message.message_id: Message(
+                    message_id=message.message_id,
+                    receipt_handle=message.receipt_handle,
+                    body=message.body,
+                    received_at=now,
+                )
+            },
+        )
+
+    def _join(self, known: Owed, copy: Owed, message: Received) -> None:
+        same = known.item.model_copy(update={"attempt": 1}) == copy.item
+        if not same or known.profile != copy.profile:
+            raise Rejected(
+                RejectReason.CONFLICTING_ID,
+                f"request_id: another request of the id {known.item.request_id!r} is under way, "
+                f"for {known.item.audio} and with other options",
+            )
+        # The newest handle is the one that can delete the message.
+        known.messages[message.message_id] = copy.messages[message.message_id]
+        self._metrics.duplicates.labels("outstanding").inc()
+        log.info(
+            "duplicate_joined", request_id=known.item.request_id, message_id=message.message_id
+        )
+
+    async def _drop(self, message: Received, request_id: str, known_as: str) -> None:
+        await self._requests.delete([message.receipt_handle])
+        self._metrics.duplicates.labels(known_as).inc()
+        log.info("duplicate_deleted", request_id=request_id, known_as=known_as)
+
+    async def _split(self, message: Received, requests: tuple[Request, ...]) -> None:
+        """One message per object: ids are the same each time, so repeating this harms nothing."""
+        await self._requests.send([Outgoing(r.to_json().decode()) for r in requests])
+        await self._requests.delete([message.receipt_handle])
+        log.info("notification_split", message_id=message.message_id, requests=len(requests))
+
+    async def _reject(self, message: Received, rejection: Rejected) -> None:
+        facts = {"message_id": message.message_id, "request_id": rejection.request_id or ""}
+        if rejection.request_id is not None:
+            await self._records.reject(rejection.request_id, rejection.detail, self._clock())
+        letter = dead_letter(
+            message.body, reason=rejection.reason, detail=rejection.detail, facts=facts
+        )
+        await self._dead_letters.send([letter])
+        await self._requests.delete([message.receipt_handle])
+        self._metrics.rejected.labels(rejection.reason).inc()
+        log.error("message_rejected", reason=rejection.reason, detail=rejection.detail, **facts)

@@ -1,0 +1,73 @@
+"""The daemon's Prometheus metrics: one prefix, base units, no ids in labels."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+PREFIX = "whisper_fleet"
+
+TURNAROUND_BUCKETS_SECONDS = (10, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 43200)
+
+
+class Metrics:
+    """All metrics of one daemon, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.received = self._counter("messages_received", "Messages taken from the request queue.")
+        self.rejected = self._counter(
+            "messages_rejected", "Messages that could never become a request.", "reason"
+        )
+        self.duplicates = self._counter(
+            "messages_duplicate", "Second copies of a request that is known already.", "known_as"
+        )
+        self.undecided = self._counter(
+            "messages_undecided", "Messages given back because AWS could not be reached."
+        )
+        self.held = self._gauge("requests_held", "Requests waiting for an order.")
+        self.in_flight = self._gauge("requests_in_flight", "Requests in an order under way.")
+        self.settled = self._counter(
+            "requests_settled", "Requests that found their end.", "profile", "fate", "reason"
+        )
+        self.retried = self._counter(
+            "requests_retried", "Tries that failed and are made again.", "profile", "reason"
+        )
+        self.orders = self._counter("orders_submitted", "Orders accepted by Batch.", "lane")
+        self.shards = self._counter("shards_submitted", "Single-core jobs in them.", "lane")
+        self.orders_open = self._gauge("orders_open", "Orders with requests yet to settle.")
+        self.audio_seconds = self._counter("audio_seconds", "Audio transcribed.", "profile")
+        self.worker_seconds = self._counter(
+            "worker_seconds", "Core time that finished requests took.", "profile"
+        )
+        self.turnaround_seconds = Histogram(
+            f"{PREFIX}_turnaround_seconds",
+            "From taking a message to its transcript.",
+            ["profile"],
+            buckets=TURNAROUND_BUCKETS_SECONDS,
+            registry=self.registry,
+        )
+        self.queue_visible = self._gauge("queue_messages_visible", "Messages nobody has taken.")
+        self.queue_in_flight = self._gauge("queue_messages_in_flight", "Messages that are taken.")
+        self.heartbeat_failures = self._counter(
+            "heartbeat_failures", "Messages whose visibility could not be extended."
+        )
+        self.floor_vcpus = self._gauge("lane_floor_vcpus", "vCPUs that a lane keeps up.", "lane")
+        self.loop_failures = self._counter(
+            "loop_failures", "Rounds of a loop that ended in an error and are made again.", "loop"
+        )
+        self.loop_beat = self._gauge(
+            "loop_last_round_timestamp_seconds", "When a loop last finished a round.", "loop"
+        )
+
+    def total(self, name: str) -> float:
+        """A metric's sum over all its labels, by its name without prefix."""
+        return sum(
+            sample.value
+            for family in self.registry.collect()
+            for sample in family.samples
+            if sample.name == f"{PREFIX}_{name}"
+        )
+
+    def _counter(self, name: str, words: str, *labels: str) -> Counter:
+        return Counter(f"{PREFIX}_{name}", words, labels, registry=self.registry)
+
+    def _gauge(self, name: str, words: str, *labels: str) -> Gauge:
+        return Gauge(f"{PREFIX}_{name}", words, labels, registry=self.registry)

@@ -1,0 +1,90 @@
+"""The requests that the daemon answers for: held until ordered, then under way until settled.
+
+Memory only: SQS holds what is owed, the ledger what was ordered. Invariant: every message that was
+received and not yet deleted, dead-lettered or released belongs to exactly one `Owed` here.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from neuron_worker.contract import WorkItem
+from neuron_worker.contract.order import Message
+
+REMEMBERED_MAX = 20_000
+"""Finished requests that are remembered to recognise a second copy without asking the ledger."""
+
+
+@dataclass(slots=True)
+class Owed:
+    """One request, the messages that owe it, and how it stands."""
+
+    item: WorkItem
+    profile: str
+    estimate_seconds: float
+    held_since: datetime
+    messages: dict[str, Message] = field(default_factory=dict)
+    not_before: datetime | None = None
+    alone: bool = False
+    order_id: str | None = None
+
+    @property
+    def message(self) -> Message:
+        """The message that came first."""
+        return next(iter(self.messages.values()))
+
+    @property
+    def receipt_handles(self) -> list[str]:
+        """The newest handle of every message."""
+        return [message.receipt_handle for message in self.messages.values()]
+
+
+class Outstanding:
+    """All owed requests, by request id."""
+
+    def __init__(self) -> None:
+        self._owed: dict[str, Owed] = {}
+        self._finished: OrderedDict[str, None] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._owed)
+
+    def __contains__(self, request_id: str) -> bool:
+        return request_id in self._owed
+
+    def get(self, request_id: str) -> Owed | None:
+        """The owed request, if it is outstanding."""
+        return self._owed.get(request_id)
+
+    def admit(self, owed: Owed) -> None:
+        """Answer for a request from now on."""
+        self._owed[owed.item.request_id] = owed
+
+    def held(self) -> list[Owed]:
+        """Requests that are in no order, oldest first."""
+        return [owed for owed in self._owed.values() if owed.order_id is None]
+
+    def ordered(self) -> list[Owed]:
+        """Requests that are in an order under way."""
+        return [owed for owed in self._owed.values() if owed.order_id is not None]
+
+    def in_order(self, order_id: str) -> list[Owed]:
+        """Requests that are under way in one order."""
+        return [owed for owed in self._owed.values() if owed.order_id == order_id]
+
+    def forget(self, request_ids: Iterable[str]) -> None:
+        """Stop answering for requests whose messages are gone or were given back."""
+        for request_id in request_ids:
+            self._owed.pop(request_id, None)
+
+    def finish(self, request_id: str) -> None:
+        """Forget a settled request, but know it again for a while."""
+        self.forget([request_id])
+        self._finished[request_id] = None
+        if len(self._finished) > REMEMBERED_MAX:
+            self._finished.popitem(last=False)
+
+    def recently_finished(self, request_id: str) -> bool:
+        """Whether this daemon settled the request not long ago."""
+        return request_id in self._finished

@@ -1,0 +1,120 @@
+"""Reconcile: compares the orders under way with Batch and with what the workers reported.
+
+A worker reports a request only after its transcript is in S3, and ends only after its last report.
+So Batch is asked first and the reports are read afterwards: what a report of an ended job does not
+name will never be named, and `blame` decides what became of it. Stateless but for the etags that
+save reading a report twice; every round may be repeated.
+"""
+
+import asyncio
+from datetime import timedelta
+
+import structlog
+
+from daemon.blame import LOST, end_of_shard
+from daemon.clock import Clock
+from daemon.orders import OpenOrder, Orders
+from daemon.outstanding import Outstanding
+from daemon.ports import Batch, Job, JobEnd, JobStatus, Store
+from daemon.settle import Settlement
+from neuron_worker.contract import Ledger, ShardReport
+
+log = structlog.get_logger()
+
+JOB_MISSING_GRACE = timedelta(minutes=10)
+"""DescribeJobs may not know a job just submitted; after this long, the job is lost."""
+
+ORDERS_AT_ONCE = 16
+
+
+class Reconciler:
+    """Drives every order under way to its end."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        batch: Batch,
+        ledger: Ledger,
+        orders: Orders,
+        outstanding: Outstanding,
+        settlement: Settlement,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._batch = batch
+        self._ledger = ledger
+        self._orders = orders
+        self._outstanding = outstanding
+        self._settlement = settlement
+        self._clock = clock
+        self._turns = asyncio.Semaphore(ORDERS_AT_ONCE)
+
+    async def round(self) -> None:
+        """Look at every order once."""
+        await self._orders.submit_missing()
+        opened = self._orders.under_way()
+        jobs = await self._batch.describe(one.job_id for one in opened if one.job_id)
+        await asyncio.gather(*(self._advance(one, jobs.get(one.job_id or "")) for one in opened))
+
+    async def _advance(self, opened: OpenOrder, job: Job | None) -> None:
+        async with self._turns:
+            await self._settle_reported(opened)
+            for shard_index, end in (await self._newly_ended(opened, job)).items():
+                report = await self._report(opened, shard_index)
+                await self._settlement.settle(
+                    end_of_shard(opened.order, shard_index, report, end, self._clock())
+                )
+                opened.ended_shards.add(shard_index)
+            over = job.status.ended if job else len(opened.ended_shards) == len(opened.order.shards)
+            if over and not self._outstanding.in_order(opened.order.order_id):
+                await self._orders.close(opened)
+
+    async def _settle_reported(self, opened: OpenOrder) -> None:
+        for entry in await self._store.list(self._ledger.reports(opened.order.order_id)):
+            shard_index = int(entry.uri.key.rpartition("/")[2].removesuffix(".json"))
+            if opened.report_etags.get(shard_index) == entry.etag:
+                continue
+            report = await self._report(opened, shard_index)
+            if report is not None:
+                await self._settlement.settle(report.outcomes)
+                opened.report_etags[shard_index] = entry.etag
+
+    async def _report(self, opened: OpenOrder, shard_index: int) -> ShardReport | None:
+        uri = self._ledger.report(opened.order.order_id, shard_index)
+        content = await self._store.get(uri)
+        return None if content is None else ShardReport.model_validate_json(content)
+
+    async def _newly_ended(self, opened: OpenOrder, job: Job | None) -> dict[int, JobEnd]:
+        """How each shard ended that has ended since the last round, by shard index."""
+        every_shard = range(len(opened.order.shards))
+        if job is None:
+            if not self._is_lost(opened):
+                return {}
+            log.error("job_lost", order_id=opened.order.order_id, job_id=opened.job_id)
+            ends = dict.fromkeys(every_shard, LOST)
+        elif job.status is JobStatus.SUCCEEDED:
+            ends = dict.fromkeys(every_shard, job.end)
+        elif len(opened.order.shards) == 1:
+            ends = {0: job.end} if job.status.ended else {}
+        elif job.children.get(JobStatus.FAILED, 0) > len(opened.ended_shards):
+            ends = await self._failed_children(opened, job)
+        else:
+            ends = {}
+        if job is not None and job.status.ended:
+            # The children that did not fail have succeeded, or never ran and have no end.
+            ends = {index: ends.get(index, job.end) for index in every_shard}
+        return {index: end for index, end in ends.items() if index not in opened.ended_shards}
+
+    async def _failed_children(self, opened: OpenOrder, job: Job) -> dict[int, JobEnd]:
+        failed = await self._batch.failed_children(job.job_id)
+        new = {f"{job.job_id}:{index}": index for index in failed}
+        new = {name: index for name, index in new.items() if index not in opened.ended_shards}
+        children = await self._batch.describe(new)
+        return {new[name]: child.end for name, child in children.items()}
+
+    def _is_lost(self, opened: OpenOrder) -> bool:
+        return (
+            opened.submitted_at is not None
+            and self._clock() - opened.submitted_at > JOB_MISSING_GRACE
+        )

@@ -1,0 +1,118 @@
+"""Supervision: named loops that end together.
+
+Each loop makes rounds until it is told to stop. A round that meets a failing service is counted and
+made again; any other error, or a round that takes longer than its deadline, ends the process with
+the loop's name in the log, because half a daemon is worse than none.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from daemon.metrics import Metrics
+from daemon.ports import ServiceError
+
+log = structlog.get_logger()
+
+
+class LoopFailed(Exception):
+    """The loop {name!r} failed and the daemon cannot go on without it: {cause}"""
+
+    def __init__(self, name: str, cause: str) -> None:
+        super().__init__(name, cause)
+        self.name = name
+        self.cause = cause
+
+    def __str__(self) -> str:
+        return str(self.__doc__).format(name=self.name, cause=self.cause)
+
+
+@dataclass(slots=True)
+class Loop:
+    """A named job done over and over. `deadline_seconds` bounds one round and its wait."""
+
+    name: str
+    round: Callable[[], Awaitable[object]]
+    period_seconds: float
+    deadline_seconds: float
+    last_round: float = field(default_factory=time.monotonic)
+
+    @property
+    def stalled(self) -> bool:
+        """Whether the last round ended too long ago."""
+        return time.monotonic() - self.last_round > self.deadline_seconds + self.period_seconds
+
+
+class Supervisor:
+    """Runs loops until `stopping` is set."""
+
+    def __init__(self, loops: Sequence[Loop], stopping: asyncio.Event, metrics: Metrics) -> None:
+        self.loops = loops
+        self._stopping = stopping
+        self._metrics = metrics
+
+    async def run(self, grace_seconds: float) -> None:
+        """Return when every loop has stopped in its own time.
+
+        Raises `LoopFailed` when one dies, stalls, or does not stop within the grace.
+        """
+        tasks = {
+            asyncio.create_task(self._repeat(loop), name=loop.name): loop for loop in self.loops
+        }
+        watch = asyncio.create_task(self._watch(), name="watch")
+        stop = asyncio.create_task(self._stopping.wait(), name="stop")
+        try:
+            await asyncio.wait([*tasks, watch, stop], return_when=asyncio.FIRST_COMPLETED)
+            _raise_failure([*tasks, watch])
+            done, late = await asyncio.wait(tasks, timeout=grace_seconds)
+            _raise_failure(done)
+            if late:
+                name = next(iter(late)).get_name()
+                raise LoopFailed(name, f"it did not stop within {grace_seconds:g} s")
+        finally:
+            for task in (*tasks, watch, stop):
+                task.cancel()
+            await asyncio.gather(*tasks, watch, stop, return_exceptions=True)
+
+    async def _repeat(self, loop: Loop) -> None:
+        while not self._stopping.is_set():
+            try:
+                await loop.round()
+                self._metrics.loop_beat.labels(loop.name).set_to_current_time()
+            except ServiceError as error:
+                self._metrics.loop_failures.labels(loop.name).inc()
+                log.warning("round_failed", loop=loop.name, cause=str(error))
+                await self._pause(max(loop.period_seconds, RECOVERY_SECONDS))
+            loop.last_round = time.monotonic()
+            await self._pause(loop.period_seconds)
+
+    async def _watch(self) -> None:
+        while not self._stopping.is_set():
+            for loop in self.loops:
+                if loop.stalled:
+                    raise LoopFailed(loop.name, f"no round for {loop.deadline_seconds:g} s")
+            await self._pause(WATCH_SECONDS)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, but no longer than until the stop."""
+        try:
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        except TimeoutError:
+            pass
+
+
+RECOVERY_SECONDS = 1.0
+"""After a failing service, at least this long until the next try."""
+
+WATCH_SECONDS = 1.0
+
+
+def _raise_failure(tasks: Sequence["asyncio.Task[None]"] | set["asyncio.Task[None]"]) -> None:
+    for task in tasks:
+        if task.done() and (error := task.exception()) is not None:
+            if isinstance(error, LoopFailed):
+                raise error
+            raise LoopFailed(task.get_name(), f"{type(error).__name__}: {error}") from error
