@@ -36,6 +36,7 @@ class Record(Document):
     request_id: RequestId
     outcomes: tuple[Outcome, ...] = ()
     dead_lettered_at: AwareDatetime | None = None
+    rejection: str = Field(default="", description="Why it was dead-lettered without any order.")
 
     @property
     def done(self) -> Outcome | None:

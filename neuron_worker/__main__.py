@@ -1,0 +1,92 @@
+"""The container's command: work through the shard that Batch gave this process."""
+
+import logging
+import signal
+import sys
+import threading
+from functools import cache
+
+import structlog
+from pydantic import ValidationError
+
+from neuron_worker import settings as worker_settings
+from neuron_worker.contract import ExitCode, Ledger, Order, S3Uri
+from neuron_worker.reporter import Reporter
+from neuron_worker.settings import WorkerMisconfigured, WorkerSettings
+from neuron_worker.shard import ShardWorker
+from neuron_worker.store import Store, StoreError
+from neuron_worker.transcription import Transcription
+from neuron_worker.whisper.transcriber import Transcriber
+
+log = structlog.get_logger()
+
+
+def main() -> ExitCode:
+    """Run one shard; every way this can end has an exit code of the contract."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+    )
+    stopping = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    try:
+        return _run(worker_settings.load(), stopping)
+    except WorkerMisconfigured as error:
+        log.error("worker_misconfigured", detail=str(error))
+        return ExitCode.MISCONFIGURED
+    except StoreError as error:
+        log.error("ledger_unreachable", detail=str(error))
+        return ExitCode.BROKEN
+    except Exception:
+        log.exception("worker_broken")
+        return ExitCode.BROKEN
+
+
+def _run(settings: WorkerSettings, stopping: threading.Event) -> ExitCode:
+    store = Store()
+    uri = S3Uri.parse(settings.order)
+    found = store.get(uri)
+    if found is None:
+        log.error("order_missing", uri=str(uri))
+        return ExitCode.ORDER_UNREADABLE
+    try:
+        order = Order.model_validate_json(found[0])
+    except ValidationError as error:
+        log.error("order_unreadable", uri=str(uri), detail=str(error))
+        return ExitCode.ORDER_UNREADABLE
+    structlog.contextvars.bind_contextvars(
+        order_id=order.order_id, lane=order.lane, shard_index=settings.shard_index
+    )
+    if settings.shard_index >= len(order.shards):
+        log.error("no_such_shard", shards=len(order.shards))
+        return ExitCode.ORDER_UNREADABLE
+
+    @cache
+    def transcription() -> Transcription:
+        transcriber = Transcriber.load(
+            settings.model, batch_size=settings.batch_size, threads=settings.threads
+        )
+        return Transcription(store, transcriber, settings.audio_max_seconds)
+
+    ledger = Ledger.holding(uri)
+    worker = ShardWorker(
+        store=store,
+        ledger=ledger,
+        order=order,
+        shard_index=settings.shard_index,
+        reporter=Reporter(store, ledger, order, settings.shard_index, settings.job_attempt),
+        transcription=transcription,
+        stopping=stopping,
+    )
+    return worker.run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
