@@ -1,0 +1,34 @@
+"""The entry point: gathers the subcommands, and turns known errors into a line and an exit code."""
+
+import sys
+
+import typer
+from botocore.exceptions import BotoCoreError
+from rich.console import Console
+
+from daemon.cli import daemon, enqueue, local, status
+from daemon.cli.problem import Problem
+from daemon.ports import ServiceError
+from daemon.settings import SettingsError
+from daemon.supervision import LoopFailed
+
+app = typer.Typer(
+    help="Batch transcription at the price of the chip.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode="markdown",
+)
+app.add_typer(local.app, name="local")
+app.command("daemon")(daemon.run)
+app.command("enqueue")(enqueue.run)
+app.command("status")(status.run)
+
+
+def main() -> None:
+    """Run the console; a failure that a person can mend is one sentence and exit code 1."""
+    try:
+        app()
+    except (Problem, SettingsError, ServiceError, LoopFailed, BotoCoreError) as error:
+        Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {error}", highlight=False)
+        sys.exit(1)

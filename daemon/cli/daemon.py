@@ -1,0 +1,41 @@
+"""`whisper-fleet daemon`: the dispatcher, until SIGTERM."""
+
+import asyncio
+import signal
+
+from daemon import logs
+from daemon.aws.world import open_world
+from daemon.cli.options import DEFAULT_CONFIG, ConfigFile
+from daemon.dispatcher import Dispatcher
+from daemon.monitor import monitor
+from daemon.settings import Settings, load
+
+
+def run(config: ConfigFile = DEFAULT_CONFIG) -> None:
+    """Run the dispatcher: take requests from SQS, order work from Batch, settle it.
+
+    Credentials, region and endpoints come from the usual AWS variables. SIGTERM and Ctrl-C stop it
+    gracefully: what it holds is visible in the queue again at once.
+
+    Example: `whisper-fleet daemon --config config/daemon.toml`
+    """
+    settings = load(config)
+    logs.configure()
+    asyncio.run(serve(settings))
+
+
+async def serve(settings: Settings) -> None:
+    """Run a dispatcher with its monitor until a signal stops it."""
+    queues = settings.queues
+    async with open_world(queues.requests, queues.dead_letters) as world:
+        dispatcher = Dispatcher(settings, world)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, dispatcher.stop)
+        async with monitor(
+            settings.monitor,
+            dispatcher.metrics.registry,
+            health=dispatcher.unhealthy,
+            readiness=dispatcher.unready,
+        ):
+            await dispatcher.run()

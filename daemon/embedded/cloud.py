@@ -1,0 +1,204 @@
+"""The small cloud: SQS, S3 and Batch on one machine, over real HTTP.
+
+SQS and S3 are moto's server; Batch is `daemon.embedded.batch`. Inside `small_cloud` the usual AWS
+variables of this process point at it, so every client made there is the one of production.
+
+Departures from AWS: one account, any credentials, nothing survives the end of the process.
+"""
+
+import json
+import logging
+import os
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from moto.server import ThreadedMotoServer
+
+from daemon import catalogue
+from daemon.aws.clients import Clients, connect
+from daemon.embedded.batch.service import EmbeddedBatch
+from daemon.settings import ENVIRONMENT_PREFIX
+
+HOST = "127.0.0.1"
+REGION = "us-east-1"
+INSTANCE = catalogue.instance_type("inf2.xlarge")
+
+REQUESTS_QUEUE = "whisper-fleet-requests"
+DEAD_LETTERS_QUEUE = "whisper-fleet-dead-letters"
+INPUT_BUCKET = "recordings"
+OUTPUT_BUCKET = "transcripts"
+LEDGER_BUCKET = "ledger"
+
+REDRIVE_RECEIVES = 1_000
+"""The queue's own redrive must never beat the daemon's attempts; this only ends a true loop."""
+
+BOOT_SECONDS = 0.5
+"""Long enough to be seen, short enough for a demo; EC2 takes minutes."""
+
+JOB_TIMEOUT_SECONDS = 6 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class SmallCloud:
+    """What was set up, by name."""
+
+    endpoint_url: str
+    batch_endpoint_url: str
+    requests_url: str
+    dead_letters_url: str
+    job_queue: str
+    job_definition: str
+    compute_environment: str
+    max_vcpus: int
+    batch: EmbeddedBatch
+    environment: Mapping[str, str]
+
+
+@asynccontextmanager
+async def small_cloud(*, cores: int, model: str, work_folder: Path) -> AsyncIterator[SmallCloud]:
+    """Run the cloud with so many NeuronCores and workers of one model; job logs go to the folder.
+
+    `cores` must be even: instances are `inf2.xlarge`, one chip of two cores each.
+    """
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    moto = ThreadedMotoServer(ip_address=HOST, port=0, verbose=False)
+    moto.start()
+    try:
+        endpoint_url = "http://{}:{}".format(*moto.get_host_and_port())
+        environment = _aws_variables(endpoint_url)
+        threads = max(1, len(os.sched_getaffinity(0)) // cores)
+        async with EmbeddedBatch(
+            host=HOST,
+            log_folder=work_folder / "jobs",
+            environment=_worker_environment(environment, threads),
+            boot_seconds=BOOT_SECONDS,
+        ) as batch:
+            environment["AWS_ENDPOINT_URL_BATCH"] = batch.endpoint_url
+            with _process_environment(environment):
+                async with connect() as clients:
+                    cloud = await _furnish(clients, batch, endpoint_url, cores, model, environment)
+                yield cloud
+    finally:
+        moto.stop()
+
+
+def _aws_variables(endpoint_url: str) -> dict[str, str]:
+    return {
+        "AWS_ENDPOINT_URL": endpoint_url,
+        "AWS_ACCESS_KEY_ID": "embedded",
+        "AWS_SECRET_ACCESS_KEY": "embedded",
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_REGION": REGION,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "NO_PROXY": HOST,
+    }
+
+
+def _worker_environment(aws: Mapping[str, str], threads: int) -> dict[str, str]:
+    """What a worker process finds besides its job definition's variables."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return {**kept, **aws, "WHISPER_FLEET_THREADS": str(threads)}
+
+
+@contextmanager
+def _process_environment(wanted: Mapping[str, str]) -> Iterator[None]:
+    """This process speaks to the small cloud, whatever account its shell was set up for."""
+    before = dict(os.environ)
+    for name in before:
+        if name.startswith(("AWS_", ENVIRONMENT_PREFIX)):
+            del os.environ[name]
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+async def _furnish(
+    clients: Clients,
+    batch: EmbeddedBatch,
+    endpoint_url: str,
+    cores: int,
+    model: str,
+    environment: Mapping[str, str],
+) -> SmallCloud:
+    """Make the queues, the buckets and the lane that a stack would bring."""
+    for bucket in (INPUT_BUCKET, OUTPUT_BUCKET, LEDGER_BUCKET):
+        await clients.s3.create_bucket(Bucket=bucket)
+    dead_letters_url, dead_letters_arn = await _queue(clients, DEAD_LETTERS_QUEUE, {})
+    redrive = {"deadLetterTargetArn": dead_letters_arn, "maxReceiveCount": REDRIVE_RECEIVES}
+    requests_url, _ = await _queue(clients, REQUESTS_QUEUE, {"RedrivePolicy": json.dumps(redrive)})
+    max_vcpus = cores * INSTANCE.slot_vcpus
+    lane = INSTANCE.name.replace(".", "-")
+    await clients.batch.create_compute_environment(
+        computeEnvironmentName=lane,
+        type="MANAGED",
+        computeResources={
+            "type": "EC2",
+            "minvCpus": 0,
+            "maxvCpus": max_vcpus,
+            "instanceTypes": [INSTANCE.name],
+            "subnets": ["subnet-embedded"],
+            "instanceRole": "embedded",
+        },
+    )
+    await clients.batch.create_job_queue(
+        jobQueueName=lane,
+        priority=1,
+        computeEnvironmentOrder=[{"order": 1, "computeEnvironment": lane}],
+    )
+    definition = await clients.batch.register_job_definition(**_job_definition(lane, model))
+    return SmallCloud(
+        endpoint_url=endpoint_url,
+        batch_endpoint_url=batch.endpoint_url,
+        requests_url=requests_url,
+        dead_letters_url=dead_letters_url,
+        job_queue=lane,
+        job_definition=definition["jobDefinitionArn"],
+        compute_environment=lane,
+        max_vcpus=max_vcpus,
+        batch=batch,
+        environment=environment,
+    )
+
+
+async def _queue(clients: Clients, name: str, attributes: Mapping[str, str]) -> tuple[str, str]:
+    made = await clients.sqs.create_queue(QueueName=name, Attributes=dict(attributes))
+    url = made["QueueUrl"]
+    answer = await clients.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+    return url, answer["Attributes"]["QueueArn"]
+
+
+def _job_definition(lane: str, model: str) -> dict[str, Any]:
+    """Half an instance each: the only way that two jobs, never three, share a chip."""
+    return {
+        "jobDefinitionName": f"whisper-fleet-{lane}",
+        "type": "container",
+        "containerProperties": {
+            "image": "whisper-fleet-worker",
+            "command": [sys.executable, "-m", "neuron_worker"],
+            "resourceRequirements": [
+                {"type": "VCPU", "value": str(INSTANCE.slot_vcpus)},
+                {"type": "MEMORY", "value": str(INSTANCE.slot_memory_mib)},
+            ],
+            "environment": [
+                {"name": "NEURON_RT_NUM_CORES", "value": "1"},
+                {"name": "WHISPER_FLEET_MODEL", "value": model},
+            ],
+        },
+        "retryStrategy": {
+            "attempts": 3,
+            "evaluateOnExit": [
+                {"action": "RETRY", "onStatusReason": "Host EC2*"},
+                {"action": "EXIT", "onReason": "*"},
+            ],
+        },
+        "timeout": {"attemptDurationSeconds": JOB_TIMEOUT_SECONDS},
+    }
