@@ -1,0 +1,1 @@
+"""A small cloud on one machine: the services that the dispatcher needs, over real HTTP."""

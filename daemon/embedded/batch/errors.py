@@ -1,0 +1,48 @@
+"""Requests that the embedded Batch refuses, in the form that AWS gives its refusals."""
+
+from inspect import cleandoc
+
+
+class RefusedError(Exception):
+    """The request was refused.
+
+    The first paragraph of a subclass's docstring is its message; the fields fill it in. `code` and
+    `http_status` are what the client sees as the error's type and the answer's status.
+    """
+
+    code = "ClientException"
+    http_status = 400
+
+    def __init__(self, **fields: object) -> None:
+        template, _, _ = cleandoc(str(self.__doc__)).partition("\n\n")
+        super().__init__(" ".join(template.split()).format(**fields))
+
+
+class InvalidRequestError(RefusedError):
+    """{operation}: {problem}."""
+
+
+class NotFoundError(RefusedError):
+    """{kind} {name!r} does not exist. Create it first, or correct the name."""
+
+
+class NameTakenError(RefusedError):
+    """{kind} {name!r} exists already. Choose another name, or use the one there is."""
+
+
+class UnsupportedParameterError(RefusedError):
+    """{operation}: the embedded Batch does not emulate {parameter}. Leave it out."""
+
+
+class NotEmulatedError(RefusedError):
+    """The embedded Batch does not emulate {operation}. Use one of: {emulated}."""
+
+    code = "NotImplemented"
+    http_status = 501
+
+
+class UnknownRouteError(RefusedError):
+    """{method} {path} is no operation of AWS Batch. Point only Batch clients at this address."""
+
+    code = "UnknownOperationException"
+    http_status = 404

@@ -1,0 +1,136 @@
+"""The embedded Batch behind HTTP, for any boto client that is given its address.
+
+Where this departs from AWS: any credentials are accepted, nothing is throttled, and all is
+forgotten when the service stops. Each module of this package says what else it does differently.
+"""
+
+import json
+import os
+import random
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from uuid import uuid4
+
+import structlog
+from aiohttp import web
+
+from daemon.embedded.batch.arns import Arns
+from daemon.embedded.batch.driver import Driver
+from daemon.embedded.batch.errors import RefusedError
+from daemon.embedded.batch.executor import SubprocessExecutor
+from daemon.embedded.batch.figures import Figures
+from daemon.embedded.batch.limits import STOP_GRACE_SECONDS
+from daemon.embedded.batch.model import BatchModel
+from daemon.embedded.batch.operations import perform
+from daemon.embedded.batch.pace import Pace
+from daemon.embedded.batch.protocol import Protocol
+
+log = structlog.get_logger(__name__)
+
+
+class EmbeddedBatch:
+    """AWS Batch on this machine, from entering the context to leaving it.
+
+    `environment` is all that jobs inherit, so it must at least hold a PATH; their logs go below
+    `log_folder`, each to the file that its `logStreamName` names. `cpus` are the CPUs of this
+    machine that jobs may use, by default all that this process may. Port 0 takes a free one;
+    `endpoint_url` says which. On leaving, no process of a job is left behind.
+    """
+
+    def __init__(
+        self,
+        *,
+        log_folder: Path,
+        environment: Mapping[str, str],
+        cpus: Sequence[int] | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        boot_seconds: float = 2.0,
+        idle_seconds: float = 60.0,
+        stop_grace_seconds: float = STOP_GRACE_SECONDS,
+        arns: Arns | None = None,
+    ) -> None:
+        pace = Pace(
+            boot_seconds=boot_seconds,
+            idle_seconds=idle_seconds,
+            stop_grace_seconds=stop_grace_seconds,
+        )
+        self._model = BatchModel(pace, arns or Arns(), random.SystemRandom())
+        self._log_folder = log_folder
+        self._environment = environment
+        self._cpus = tuple(cpus or available_cpus())
+        self._host = host
+        self._port = port
+        self._protocol = Protocol()
+
+    async def __aenter__(self) -> Self:
+        executor = SubprocessExecutor(self._log_folder, self._environment, self._cpus)
+        self._driver = Driver(self._model, executor)
+        application = web.Application()
+        application.router.add_route("*", "/{path:.*}", self._handle)
+        self._runner = web.AppRunner(application, access_log=None)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, self._host, self._port).start()
+        self._port = self._runner.addresses[0][1]
+        log.info("embedded_batch_started", endpoint_url=self.endpoint_url)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._runner.cleanup()
+        await self._driver.close()
+        log.info("embedded_batch_stopped")
+
+    @property
+    def endpoint_url(self) -> str:
+        """Where the service listens, for a client's `endpoint_url` or AWS_ENDPOINT_URL_BATCH."""
+        return f"http://{self._host}:{self._port}"
+
+    def figures(self) -> Figures:
+        """How much of the fleet has been used until now."""
+        return self._model.figures(self._driver.now_seconds())
+
+    def lose_instance(self, instance_id: str) -> None:
+        """Take an instance away at once with all that runs on it, as a Spot reclaim does."""
+        self._driver.lose_instance(instance_id)
+
+    async def _handle(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        url = request.rel_url
+        try:
+            operation, parameters = self._protocol.read(
+                request.method, url.raw_path, url.raw_query_string, body
+            )
+            now_seconds = self._driver.now_seconds()
+            answer = perform(self._model, operation, parameters, len(body), now_seconds)
+            self._driver.step()
+            return _response(200, self._protocol.write(operation, answer))
+        except RefusedError as refusal:
+            log.info("request_refused", path=url.path, reason=str(refusal))
+            return _refusal(refusal.http_status, refusal.code, str(refusal))
+        except Exception:
+            log.exception("request_failed", path=url.path)
+            return _refusal(500, "ServerException", "The embedded Batch failed; see its log.")
+
+
+def available_cpus() -> list[int]:
+    """The CPUs that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def _response(status: int, body: bytes, **headers: str) -> web.Response:
+    headers["x-amzn-RequestId"] = str(uuid4())
+    return web.Response(status=status, body=body, content_type="application/json", headers=headers)
+
+
+def _refusal(status: int, code: str, message: str) -> web.Response:
+    body = json.dumps({"__type": code, "message": message}).encode()
+    return _response(status, body, **{"x-amzn-ErrorType": code})
