@@ -1,0 +1,1 @@
+"""Whisper: checkpoints, static graphs, the runtimes that run them, and decoding."""

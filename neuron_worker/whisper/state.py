@@ -1,0 +1,95 @@
+"""What the decoder remembers between steps: the K/V of the tokens so far, and of the audio."""
+
+from collections.abc import Iterator, Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from transformers.models.whisper.configuration_whisper import WhisperConfig
+
+
+class LayerState(nn.Module):
+    """What one decoder layer remembers.
+
+    Keys and values [B, H, cache length, D] of the tokens, [B, H, 1500, D] of the audio.
+    """
+
+    self_keys: Tensor
+    self_values: Tensor
+    cross_keys: Tensor
+    cross_values: Tensor
+
+    def __init__(self, self_kv: tuple[Tensor, Tensor], cross_kv: tuple[Tensor, Tensor]) -> None:
+        super().__init__()
+        self.register_buffer("self_keys", self_kv[0], persistent=False)
+        self.register_buffer("self_values", self_kv[1], persistent=False)
+        self.register_buffer("cross_keys", cross_kv[0], persistent=False)
+        self.register_buffer("cross_values", cross_kv[1], persistent=False)
+
+    def remember(self, places: Tensor, keys: Tensor, values: Tensor) -> None:
+        """Write tokens' keys and values [B, H, T, D] to their places [B, T] int32."""
+        index = places.long()[:, None, :, None].expand_as(keys)
+        self.self_keys.scatter_(2, index, keys)
+        self.self_values.scatter_(2, index, values)
+
+
+class DecoderState(nn.Module):
+    """The states of all decoder layers, preallocated."""
+
+    def __init__(self, layers: Sequence[LayerState]) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+
+    @classmethod
+    def empty(
+        cls, config: WhisperConfig, batch_size: int, dtype: torch.dtype = torch.float32
+    ) -> "DecoderState":
+        """A state for `batch_size` rows, as long as the model's context.
+
+        The tokens' part is zeroed: what a mask hides must still be finite.
+        """
+        heads = config.decoder_attention_heads
+        size = config.d_model // heads
+        self_shape = (batch_size, heads, config.max_target_positions, size)
+        cross_shape = (batch_size, heads, config.max_source_positions, size)
+        return cls(
+            [
+                LayerState(
+                    (torch.zeros(self_shape, dtype=dtype), torch.zeros(self_shape, dtype=dtype)),
+                    (torch.empty(cross_shape, dtype=dtype), torch.empty(cross_shape, dtype=dtype)),
+                )
+                for _ in range(config.decoder_layers)
+            ]
+        )
+
+    @property
+    def cache_length(self) -> int:
+        """How many tokens of a row it can hold."""
+        return next(iter(self)).self_keys.shape[2]
+
+    def view(self, rows: int, cache_length: int) -> "DecoderState":
+        """The first rows and positions of this state, sharing its memory."""
+        return DecoderState(
+            [
+                LayerState(
+                    (
+                        layer.self_keys[:rows, :, :cache_length],
+                        layer.self_values[:rows, :, :cache_length],
+                    ),
+                    (layer.cross_keys[:rows], layer.cross_values[:rows]),
+                )
+                for layer in self
+            ]
+        )
+
+    def hear(self, row: int, cross_keys_values: Sequence[Tensor]) -> None:
+        """Put the encoder's output for consecutive rows into the state, from `row` on."""
+        rows = slice(row, row + cross_keys_values[0].shape[0])
+        for layer, keys, values in zip(
+            self, cross_keys_values[::2], cross_keys_values[1::2], strict=True
+        ):
+            layer.cross_keys[rows] = keys
+            layer.cross_values[rows] = values
+
+    def __iter__(self) -> Iterator[LayerState]:
+        return iter(cast(list[LayerState], self.layers))

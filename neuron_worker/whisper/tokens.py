@@ -1,0 +1,112 @@
+"""Whisper's special tokens, its prompt, and text to and from tokens."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from tokenizers import Tokenizer
+
+from neuron_worker.contract import Task
+
+_LANGUAGE = re.compile(r"<\|([a-z]{2,3})\|>")
+
+NO_SPEECH_NAMES = ("<|nospeech|>", "<|nocaptions|>")
+"""What the token for "no speech" is called: in large-v3's tokenizer, and in all before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpecialTokens:
+    """The ids that steer Whisper; they differ between models.
+
+    Text tokens come before `end_of_text`, timestamps from `timestamp_begin` to the end.
+    `languages` maps codes such as `en` to their tokens.
+    """
+
+    end_of_text: int
+    start_of_transcript: int
+    start_of_previous: int
+    translate: int
+    transcribe: int
+    no_speech: int
+    no_timestamps: int
+    languages: Mapping[str, int]
+
+    @property
+    def timestamp_begin(self) -> int:
+        """The token `<|0.00|>`."""
+        return self.no_timestamps + 1
+
+    @classmethod
+    def of(cls, tokenizer: Tokenizer) -> Self:
+        """Look the ids up. ValueError when the tokenizer is not a Whisper tokenizer."""
+        no_speech = next(filter(tokenizer.token_to_id, NO_SPEECH_NAMES), NO_SPEECH_NAMES[0])
+        start, translate = (_id(tokenizer, f"<|{name}|>") for name in _LANGUAGES_BETWEEN)
+        names = {token: tokenizer.id_to_token(token) or "" for token in range(start + 1, translate)}
+        languages = {match[1]: t for t, name in names.items() if (match := _LANGUAGE.match(name))}
+        return cls(
+            end_of_text=_id(tokenizer, "<|endoftext|>"),
+            start_of_transcript=start,
+            start_of_previous=_id(tokenizer, "<|startofprev|>"),
+            translate=translate,
+            transcribe=_id(tokenizer, "<|transcribe|>"),
+            no_speech=_id(tokenizer, no_speech),
+            no_timestamps=_id(tokenizer, "<|notimestamps|>"),
+            languages=languages,
+        )
+
+
+_LANGUAGES_BETWEEN = ("startoftranscript", "translate")
+
+
+def _id(tokenizer: Tokenizer, token: str) -> int:
+    found: int | None = tokenizer.token_to_id(token)
+    if found is None:
+        raise ValueError(f"tokenizer.json has no {token} token, so it is not Whisper's")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What the decoder is fed before it speaks: `[previous text] <|startoftranscript|> [rest]`.
+
+    `rest` is language and task for a multilingual model, and empty for an English-only one.
+    """
+
+    previous: tuple[int, ...]
+    start_of_transcript: int
+    rest: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.previous) + 1 + len(self.rest)
+
+
+def prompt_for(
+    special: SpecialTokens, *, language: str | None, task: Task, previous: tuple[int, ...] = ()
+) -> Prompt:
+    """The prompt for one window; `language` is None exactly for an English-only model."""
+    rest: tuple[int, ...] = ()
+    if language is not None:
+        task_token = special.translate if task is Task.TRANSLATE else special.transcribe
+        rest = (special.languages[language], task_token)
+    return Prompt(previous, special.start_of_transcript, rest)
+
+
+def previous_text(
+    tokenizer: Tokenizer, special: SpecialTokens, text: str | None, context_tokens: int
+) -> tuple[int, ...]:
+    """`<|startofprev|>` and the end of `text`, or nothing when there is no text.
+
+    Half of the decoder's context, less one, is kept for it (openai/whisper, decoding.py,
+    `_get_initial_tokens`). A special token spelt out in the text is text.
+    """
+    if not text or not text.strip():
+        return ()
+    tokens = tokenizer.encode(f" {text.strip()}", add_special_tokens=False).ids
+    return (special.start_of_previous, *tokens[-(context_tokens // 2 - 1) :])
+
+
+def text_of(tokenizer: Tokenizer, special: SpecialTokens, tokens: Iterable[int]) -> str:
+    """The text of the tokens, without special tokens and timestamps, trimmed."""
+    text: str = tokenizer.decode([token for token in tokens if token < special.end_of_text])
+    return text.strip()
