@@ -3,11 +3,14 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.aiohttp import make_aiohttp_handler
 
 from daemon.settings import MonitorSettings
+
+log = structlog.get_logger()
 
 Check = Callable[[], str | None]
 """Returns what is wrong, in words, or None."""
@@ -30,8 +33,9 @@ async def monitor(
     try:
         site = web.TCPSite(runner, settings.host, settings.port)
         await site.start()
-        port = runner.addresses[0][1]
-        yield f"http://{settings.host}:{port}"
+        url = f"http://{settings.host}:{runner.addresses[0][1]}"
+        log.info("monitor_listening", url=url)
+        yield url
     finally:
         await runner.cleanup()
 

@@ -16,6 +16,7 @@ from neuron_worker.settings import WorkerMisconfigured, WorkerSettings
 from neuron_worker.shard import ShardWorker
 from neuron_worker.store import Store, StoreError
 from neuron_worker.transcription import Transcription
+from neuron_worker.whisper.errors import WhisperError
 from neuron_worker.whisper.transcriber import Transcriber
 
 log = structlog.get_logger()
@@ -38,7 +39,7 @@ def main() -> ExitCode:
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     try:
         return _run(worker_settings.load(), stopping)
-    except WorkerMisconfigured as error:
+    except (WorkerMisconfigured, WhisperError) as error:
         log.error("worker_misconfigured", detail=str(error))
         return ExitCode.MISCONFIGURED
     except StoreError as error:

@@ -11,7 +11,8 @@ from neuron_worker.contract import Reason, S3Uri, TimestampLevel, WorkItem
 from neuron_worker.speech import SpeechCutter
 from neuron_worker.store import Store, StoreError
 from neuron_worker.transcript import Segment, Transcript
-from neuron_worker.whisper.transcriber import Transcriber, UnsupportedOption
+from neuron_worker.whisper.errors import UnsupportedOption
+from neuron_worker.whisper.transcriber import Transcriber
 
 log = structlog.get_logger()
 
@@ -65,8 +66,10 @@ class Transcription:
                 return self._transcribe(item, progress, stopping)
         except (RequestFailed, Interrupted):
             raise
-        except (AudioError, UnsupportedOption) as error:
+        except AudioError as error:
             raise RequestFailed(error.reason, f"{item.audio}: {error}") from error
+        except UnsupportedOption as error:
+            raise RequestFailed(Reason.UNSUPPORTED_OPTION, str(error)) from error
         except Exception as error:
             log.exception("internal_error")
             raise RequestFailed(

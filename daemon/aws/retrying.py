@@ -65,6 +65,9 @@ async def retrying(service: str, call: Callable[[], Awaitable[T]]) -> T:
     Raises `Unavailable` when the budget is spent, `Refused` when trying again cannot help.
     """
 
+    async def attempt() -> T:
+        return await call()
+
     def note(state: RetryCallState) -> None:
         cause = state.outcome.exception() if state.outcome else None
         log.info(
@@ -79,7 +82,7 @@ async def retrying(service: str, call: Callable[[], Awaitable[T]]) -> T:
         reraise=True,
     )
     try:
-        return await attempts(call)
+        return await attempts(attempt)
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "")
         kind = Unavailable if worth_retrying(error) else Refused

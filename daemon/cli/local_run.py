@@ -98,7 +98,7 @@ def settings_document(cloud: SmallCloud, model: str) -> dict[str, Any]:
         ],
         "intake": {"wait_seconds": 1},
         "planner": {"linger_seconds": 0.5},
-        "retries": {"backoff_seconds": 1.0},
+        "retries": {"backoff_seconds": 1.0, "infrastructure_attempts_max": 3},
         "reconcile": {"period_seconds": 0.5},
         "autoscaler": {"period_seconds": 1.0, "keep_warm_seconds": 10.0},
         "monitor": {"port": 0},

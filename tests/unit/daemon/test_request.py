@@ -1,0 +1,126 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from tests.malformed import AUDIO, MALFORMED
+
+from daemon.request import Rejected, Request, parse
+from daemon.schema import SCHEMA_FILE, schema
+from neuron_worker.contract import Task, TimestampLevel, TranscriptFormat
+
+
+def test_the_least_request_is_an_audio_location() -> None:
+    [request] = parse(json.dumps({"audio": AUDIO}))
+
+    assert request == Request(audio=AUDIO)
+    assert request.options().formats == (TranscriptFormat.JSON, TranscriptFormat.TXT)
+
+
+def test_every_field_of_a_full_request_is_understood() -> None:
+    body = {
+        "audio": "s3://recordings/2026/café meeting.m4a",
+        "request_id": "board-2026-11",
+        "audio_version": "3sL4kqtJlcpXroDTDmJ",
+        "profile": "tiny.en",
+        "language": "en",
+        "task": "transcribe",
+        "formats": ["srt", "vtt"],
+        "timestamps": "word",
+        "prompt": "Inferentia, Neuron",
+        "duration_seconds": 61.5,
+        "size_bytes": 1000,
+        "output": "s3://transcripts/board",
+        "metadata": {"customer": 7, "tags": ["a", None]},
+    }
+
+    [request] = parse(json.dumps(body))
+
+    assert json.loads(request.model_dump_json()) == body
+    assert request.options().timestamps is TimestampLevel.WORD
+    assert request.options().task is Task.TRANSCRIBE
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [pytest.param(*case, id=name) for name, case in MALFORMED.items() if name != "unknown profile"],
+)
+def test_a_malformed_body_is_rejected_with_its_reason(body: str, reason: str) -> None:
+    with pytest.raises(Rejected) as rejection:
+        parse(body)
+
+    assert rejection.value.reason == reason
+    assert 10 < len(rejection.value.detail), "the detail says nothing"
+
+
+def test_a_rejection_names_the_field_and_what_was_found() -> None:
+    with pytest.raises(Rejected, match=r"duration_seconds: .*number.*'60'"):
+        parse(json.dumps({"audio": AUDIO, "duration_seconds": "60"}))
+
+
+@given(st.text(max_size=300) | st.binary(max_size=300).map(lambda b: b.decode("latin-1")))
+def test_no_body_whatever_raises_anything_but_a_rejection(body: str) -> None:
+    try:
+        parse(body)
+    except Rejected:
+        pass
+
+
+def notification(key: str, **of_object: object) -> str:
+    s3 = {"bucket": {"name": "recordings"}, "object": {"key": key, "size": 5, **of_object}}
+    record = {"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": s3}
+    return json.dumps({"Records": [record]})
+
+
+def test_an_s3_notification_names_its_object_with_the_key_decoded() -> None:
+    [request] = parse(notification("out/a+b%2B%C3%BC.mp3", eTag="abc"))
+
+    assert request.audio == "s3://recordings/out/a b+ü.mp3"
+    assert request.size_bytes == 5
+
+
+def test_an_eventbridge_event_names_its_object_with_the_key_as_it_is() -> None:
+    detail = {"bucket": {"name": "recordings"}, "object": {"key": "out/a+b ü.mp3", "etag": "abc"}}
+    body = {"source": "aws.s3", "detail-type": "Object Created", "detail": detail, "id": "x"}
+
+    [request] = parse(json.dumps(body))
+
+    assert request.audio == "s3://recordings/out/a+b ü.mp3"
+
+
+def test_the_same_object_version_has_the_same_request_id_by_either_event() -> None:
+    [by_s3] = parse(notification("a.mp3", eTag="abc"))
+    created = {"key": "a.mp3", "etag": "abc", "version-id": "null"}
+    detail = {"bucket": {"name": "recordings"}, "object": created}
+    [by_bridge] = parse(
+        json.dumps({"source": "aws.s3", "detail-type": "Object Created", "detail": detail})
+    )
+    [changed] = parse(notification("a.mp3", eTag="abd"))
+
+    assert by_s3.request_id == by_bridge.request_id
+    assert by_s3.request_id != changed.request_id
+
+
+def test_a_notification_of_two_objects_makes_two_requests() -> None:
+    one, two = json.loads(notification("a.mp3")), json.loads(notification("b.mp3"))
+
+    requests = parse(json.dumps({"Records": one["Records"] + two["Records"]}))
+
+    assert [r.audio for r in requests] == ["s3://recordings/a.mp3", "s3://recordings/b.mp3"]
+
+
+def test_the_test_event_of_s3_asks_for_nothing() -> None:
+    assert parse(json.dumps({"Service": "Amazon S3", "Event": "s3:TestEvent"})) == ()
+
+
+def test_the_published_schema_is_the_models() -> None:
+    assert SCHEMA_FILE.read_text() == schema(), "run: make schema"
+
+
+def test_the_published_schema_takes_and_refuses_what_the_daemon_does() -> None:
+    validator = Draft202012Validator(json.loads(SCHEMA_FILE.read_text()))
+
+    assert validator.is_valid({"audio": AUDIO, "formats": ["srt"], "duration_seconds": 3})
+    for wrong in ({}, {"audio": 7}, {"audio": AUDIO, "x": 1}, {"audio": AUDIO, "task": "sing"}):
+        assert not validator.is_valid(wrong), wrong
