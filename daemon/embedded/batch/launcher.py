@@ -3,6 +3,9 @@
 It runs as a script in a fresh interpreter, before the job's program takes its place, because what
 it does cannot be done safely between fork and exec of a process with threads. It imports nothing of
 this project.
+
+The kernel binds the program alone: when the service is killed with SIGKILL, processes that the
+program itself has started live on. When the service stops in order, they end too.
 """
 
 import ctypes

@@ -20,6 +20,16 @@ CREDENTIALS = {
 }
 
 
+POLL_SECONDS = 0.02
+
+
+async def poll(condition: Callable[[], bool]) -> None:
+    """Wait for something outside this process, which rings no bell."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(POLL_SECONDS)
+
+
 class Lab:
     """An embedded Batch of at most two inf2.xlarge, and a client for it."""
 
@@ -80,9 +90,11 @@ class Lab:
     async def until(self, job_id: str, *states: str) -> dict[str, Any]:
         """Poll until the job is in one of the states; answers it as described."""
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while (job := await self.describe(job_id))["status"] not in states:
-                await asyncio.sleep(0.02)
-        return job
+            while True:
+                job = await self.describe(job_id)
+                if job["status"] in states:
+                    return job
+                await asyncio.sleep(POLL_SECONDS)
 
     async def finished(self, job_id: str) -> dict[str, Any]:
         return await self.until(job_id, "SUCCEEDED", "FAILED")
@@ -94,14 +106,21 @@ class Lab:
     async def printed(self, job_id: str, lines: int = 1) -> list[str]:
         """Wait until a running job has printed so many lines; answers them."""
         job = await self.until(job_id, "RUNNING")
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while self.log(job["container"]).count("\n") < lines:
-                await asyncio.sleep(0.02)
+        await poll(lambda: self.log(job["container"]).count("\n") >= lines)
         return self.log(job["container"]).splitlines()
 
 
+@pytest.fixture(scope="session")
+def create_client() -> Callable[[str], Any]:
+    """Makes clients for an address; they share one session, which reads botocore's data once."""
+    session = get_session()
+    return lambda endpoint_url: session.create_client(
+        "batch", endpoint_url=endpoint_url, **CREDENTIALS
+    )
+
+
 @pytest.fixture
-async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
+async def lab(tmp_path: Path, create_client: Callable[[str], Any]) -> AsyncIterator[Lab]:
     batch = EmbeddedBatch(
         log_folder=tmp_path,
         environment={"PATH": os.environ["PATH"], "INHERITED": "from the service"},
@@ -109,35 +128,43 @@ async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
         idle_seconds=30,
         stop_grace_seconds=0.3,
     )
-    async with batch:
-        session = get_session()
-        async with session.create_client(
-            "batch", endpoint_url=batch.endpoint_url, **CREDENTIALS
-        ) as client:
-            lab = Lab(batch, client, tmp_path)
-            await lab.furnish()
-            yield lab
+    async with batch, create_client(batch.endpoint_url) as client:
+        lab = Lab(batch, client, tmp_path)
+        await lab.furnish()
+        yield lab
+
+
+@pytest.fixture
+def wait_until() -> Callable[[Callable[[], bool]], Any]:
+    return poll
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process still does anything; one that only waits to be reaped does not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
 
 
 @pytest.fixture
 def alive() -> Callable[[int], bool]:
-    def alive(pid: int) -> bool:
-        """Whether a process still does anything; one that only waits to be reaped does not."""
-        try:
-            stat = Path(f"/proc/{pid}/stat").read_text()
-        except (FileNotFoundError, ProcessLookupError):
-            return False
-        return stat.rpartition(")")[2].split()[0] != "Z"
-
-    return alive
+    return is_alive
 
 
 @pytest.fixture
-def gone(alive: Callable[[int], bool]) -> Callable[[int], Any]:
-    async def gone(pid: int) -> None:
-        """Wait until a process is gone."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while alive(pid):
-                await asyncio.sleep(0.02)
+def gone() -> Callable[[int], Any]:
+    """Waits until a process is gone."""
+    return lambda pid: poll(lambda: not is_alive(pid))
 
-    return gone
+
+@pytest.fixture
+def own_children() -> Callable[[], set[int]]:
+    """Tells which processes this one has started and not yet reaped; looks at no others."""
+
+    def own_children() -> set[int]:
+        threads = Path("/proc/self/task").iterdir()
+        return {int(pid) for thread in threads for pid in (thread / "children").read_text().split()}
+
+    return own_children

@@ -18,6 +18,15 @@ while True:
     signal.pause()
 """
 
+LEAVE_A_CHILD = """
+import os, signal
+child = os.fork()
+if child:
+    print(child)
+else:
+    signal.pause()
+"""
+
 WAIT_FOR_TERM = """
 import signal, sys
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))
@@ -196,9 +205,7 @@ async def test_cancelling_a_running_job_is_accepted_and_does_nothing(lab: Any) -
 
 
 async def test_what_a_job_leaves_behind_ends_with_it(lab: Any, gone: Callable[[int], Any]) -> None:
-    await lab.define_python(
-        "import os, signal\nchild = os.fork()\nif child:\n    print(child)\nelse:\n    signal.pause()"
-    )
+    await lab.define_python(LEAVE_A_CHILD)
     job = await lab.finished(await lab.submit())
     assert job["status"] == "SUCCEEDED"
     await gone(int(lab.log(job["container"])))
