@@ -160,7 +160,7 @@ def best_pause(ended: Sequence[Span], speaking_from: int, limit: int) -> int | N
     A pause is worth up to 1, and each frame cut off the span costs its share of a whole one. None
     where no pause is worth its cost.
     """
-    starts = [speech.start for speech in ended[1:]] + [speaking_from]
+    starts = [*(speech.start for speech in ended), speaking_from][1:]
     worths = [
         min((start - speech.end) / PAUSE_AMPLE, 1.0) - (limit - speech.end) / SPAN_MAX
         for speech, start in zip(ended, starts, strict=True)

@@ -1,0 +1,217 @@
+import io
+import json
+import wave
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from neuron_worker.audio import (
+    AudioError,
+    AudioReader,
+    AudioTooLongError,
+    EmptyFileError,
+    NoAudioStreamError,
+    NotAudioError,
+    NothingDecodedError,
+)
+from neuron_worker.contract import Reason
+from tests.media import (
+    BURSTS,
+    KINDS,
+    SECONDS,
+    add_video,
+    bursts,
+    encoded,
+    id3,
+    read,
+    signal,
+)
+
+RECORDINGS = Path(__file__).parents[3] / "recordings"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_container_becomes_16_khz_mono_in_time(files: dict[str, bytes], kind: str) -> None:
+    samples, facts = read(files[kind])
+    assert facts.seconds == pytest.approx(SECONDS, abs=0.1)
+    assert bursts(samples) == pytest.approx(BURSTS, abs=0.06)
+    assert facts.channels == KINDS[kind][3]
+    assert (facts.lost_seconds, facts.bad_packets, facts.warnings) == (0.0, 0, ())
+
+
+def test_the_recordings_have_their_stated_lengths() -> None:
+    for reference in json.loads((RECORDINGS / "references.json").read_text()):
+        samples, facts = read((RECORDINGS / reference["file"]).read_bytes())
+        assert facts.seconds == pytest.approx(reference["seconds"], abs=0.1), reference["file"]
+        assert facts.channels == reference["channels"]
+        assert facts.warnings == ()
+        if reference["silence"]:
+            first, last = (round(at * 16_000) for at in reference["silence"])
+            assert np.abs(samples[first + 800 : last - 800]).max() < 1e-4
+
+
+def test_channels_are_averaged() -> None:
+    stereo = np.stack([np.full(16_000, 0.5), np.full(16_000, -0.25)]).astype(np.float32)
+    samples, _ = read(encoded(stereo, "wav", "pcm_f32le", 16_000))
+    assert samples == pytest.approx(np.full(16_000, 0.125), abs=1e-6)
+
+
+def test_the_sound_of_a_film_is_read_without_its_pictures() -> None:
+    film = encoded(signal(44_100), "mp4", "aac", 44_100, video=True)
+    samples, facts = read(film)
+    assert bursts(samples) == pytest.approx(BURSTS, abs=0.05)
+    assert (facts.codec, facts.warnings) == ("aac", ())
+
+
+def test_sound_that_starts_after_its_film_keeps_its_place() -> None:
+    film = encoded(signal(44_100), "mp4", "aac", 44_100, video=True, audio_from=3.0)
+    samples, facts = read(film)
+    assert bursts(samples) == pytest.approx([start + 3 for start in BURSTS], abs=0.05)
+    assert facts.lost_seconds == 0.0
+
+
+def test_a_stream_whose_clock_starts_late_starts_at_zero() -> None:
+    samples, _ = read(encoded(signal(44_100), "mpegts", "aac", 44_100, audio_from=500.0))
+    assert bursts(samples) == pytest.approx(BURSTS, abs=0.05)
+
+
+def test_rate_and_channels_may_change_on_the_way(files: dict[str, bytes]) -> None:
+    other = encoded(signal(22_050), "mp3", "libmp3lame", 22_050, bit_rate=64_000)
+    samples, facts = read(files["mp3"] + other)
+    again = [start + SECONDS for start in BURSTS]
+    assert bursts(samples) == pytest.approx([*BURSTS, *again], abs=0.1)
+    assert facts.seconds == pytest.approx(2 * SECONDS, abs=0.15)
+
+
+def test_a_tag_that_is_not_unicode_is_no_reason_to_fail(files: dict[str, bytes]) -> None:
+    title = b"\x03\xe9t\xe9"
+    frame = b"TIT2" + bytes([0, 0, 0, len(title)]) + b"\x00\x00" + title
+    _, facts = read(id3(frame) + files["mp3"])
+    assert facts.seconds == pytest.approx(SECONDS, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected", "reason"),
+    [
+        (b"", EmptyFileError, Reason.EMPTY),
+        (b"Dear colleague, please find attached\n" * 40, NotAudioError, Reason.NOT_AUDIO),
+        (bytes(50_000), NotAudioError, Reason.NOT_AUDIO),
+        (np.random.default_rng(3).bytes(50_000), NotAudioError, Reason.NOT_AUDIO),
+    ],
+    ids=["empty", "text", "zeros", "noise"],
+)
+def test_what_is_no_audio_is_refused(
+    content: bytes, expected: type[AudioError], reason: Reason
+) -> None:
+    with pytest.raises(expected) as caught:
+        read(content)
+    assert caught.value.reason is reason
+
+
+def test_an_mp4_without_its_index_is_refused_with_advice(files: dict[str, bytes]) -> None:
+    with pytest.raises(NotAudioError, match=r"cut off at a vital place .*: export it again"):
+        read(files["m4a"][: len(files["m4a"]) // 2])
+
+
+def test_a_film_without_sound_is_refused() -> None:
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as out:
+        add_video(out, 2)
+    with pytest.raises(NoAudioStreamError, match="only video") as caught:
+        read(file.getvalue())
+    assert caught.value.reason is Reason.NO_AUDIO_STREAM
+
+
+def test_a_wav_without_samples_is_refused() -> None:
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
+        out.setparams((1, 2, 16_000, 0, "NONE", ""))
+    with pytest.raises((NothingDecodedError, NotAudioError)) as caught:
+        read(file.getvalue())
+    assert caught.value.reason in (Reason.EMPTY, Reason.NOT_AUDIO)
+
+
+def test_a_stream_of_rubbish_is_refused_as_empty(files: dict[str, bytes]) -> None:
+    content = bytearray(files["m4a"])
+    first = content.index(b"mdat") + 4
+    last = content.index(b"moov") - 4
+    content[first:last] = bytes(last - first)
+    with pytest.raises(NothingDecodedError, match="from the aac stream") as caught:
+        read(bytes(content))
+    assert caught.value.reason is Reason.EMPTY
+
+
+def test_a_recording_declared_too_long_is_refused_before_it_is_decoded(
+    files: dict[str, bytes],
+) -> None:
+    with pytest.raises(AudioTooLongError, match="longer than the 19 s allowed") as caught:
+        AudioReader(io.BytesIO(files["wav"]), max_seconds=19)
+    assert caught.value.reason is Reason.TOO_LONG
+
+
+def test_a_recording_of_unknown_length_is_refused_where_it_gets_too_long(
+    files: dict[str, bytes],
+) -> None:
+    blocks = []
+    with (
+        AudioReader(io.BytesIO(files["bare aac"]), max_seconds=10) as reader,
+        pytest.raises(AudioTooLongError),
+    ):
+        blocks.extend(reader.blocks())
+    assert 8 * 16_000 < sum(block.size for block in blocks) <= 10 * 16_000
+
+
+class FailingFile(io.BytesIO):
+    """Raises from a byte on, as a file in S3 does when the network goes."""
+
+    def __init__(self, content: bytes, fails_at: int, failure: BaseException | None) -> None:
+        super().__init__(content)
+        self.fails_at = fails_at
+        self.failure = failure
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self.tell() >= self.fails_at:
+            if self.failure is None:
+                return b""
+            raise self.failure
+        return super().read(size)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.9])
+@pytest.mark.parametrize("kind", ["mp3", "m4a", "wav", "opus"])
+@pytest.mark.parametrize("failure", [ConnectionResetError("peer"), KeyboardInterrupt()], ids=type)
+def test_a_failure_of_the_file_is_no_fault_of_the_audio(
+    files: dict[str, bytes], kind: str, failure: BaseException, share: float
+) -> None:
+    content = files[kind]
+    file = FailingFile(content, int(len(content) * share), failure)
+    with pytest.raises(type(failure)) as caught, AudioReader(file, max_seconds=60) as reader:
+        list(reader.blocks())
+    assert caught.value is failure
+
+
+def test_a_file_that_ends_before_its_size_is_a_failure(files: dict[str, bytes]) -> None:
+    file = FailingFile(files["wav"], len(files["wav"]) // 2, None)
+    with (
+        pytest.raises(EOFError, match="the file ended at byte"),
+        AudioReader(file, max_seconds=60) as reader,
+    ):
+        list(reader.blocks())
+
+
+def test_a_file_that_names_another_file_cannot_open_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, bytes]
+) -> None:
+    secret = tmp_path / "secret.wav"
+    secret.write_bytes(files["wav"])
+    monkeypatch.chdir(tmp_path)
+    concat = b"ffconcat version 1.0\nfile 'secret.wav'\n"
+    with av.open(io.BytesIO(concat)) as unguarded:
+        assert unguarded.streams.audio, "FFmpeg would open it, were it not kept from it"
+    playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:20\n#EXTINF:20,\n{secret}\n#EXT-X-ENDLIST\n"
+    session = "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio 9 RTP/AVP 0\n"
+    for content in (concat, playlist.encode(), session.encode()):
+        with pytest.raises(NotAudioError):
+            read(content)
