@@ -176,20 +176,23 @@ class Cloud:
 
     def dead_letters(self) -> list[dict[str, Any]]:
         """Take what stands in the dead-letter queue: bodies with their attributes as text."""
-        letters = []
+        return [
+            {"body": message["Body"]}
+            | {name: value["StringValue"] for name, value in message["MessageAttributes"].items()}
+            for message in self._take(self.parts.dead_letters_url)
+        ]
+
+    def take_requests(self) -> list[str]:
+        """Take what is visible in the request queue: bodies."""
+        return [message["Body"] for message in self._take(self.parts.requests_url)]
+
+    def _take(self, url: str) -> Iterator[dict[str, Any]]:
         while messages := self.sqs.receive_message(
-            QueueUrl=self.parts.dead_letters_url,
-            MaxNumberOfMessages=10,
-            MessageAttributeNames=["All"],
+            QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
         ).get("Messages"):
             for message in messages:
-                self.sqs.delete_message(
-                    QueueUrl=self.parts.dead_letters_url, ReceiptHandle=message["ReceiptHandle"]
-                )
-                given = message.get("MessageAttributes", {})
-                facts = {name: value["StringValue"] for name, value in given.items()}
-                letters.append({"body": message["Body"], **facts})
-        return letters
+                self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+                yield message
 
     def depth(self) -> tuple[int, int]:
         """Visible and in-flight messages of the request queue."""

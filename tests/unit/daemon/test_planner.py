@@ -72,9 +72,9 @@ def test_a_large_backlog_is_several_orders_within_the_bounds() -> None:
     assert all(len(order.shards) == 4 for order in orders)
 
 
-candidates = st.lists(
-    st.tuples(st.floats(0, 1e4), st.booleans()), min_size=1, max_size=60
-).map(lambda xs: [candidate(f"r{n}", s, alone=a) for n, (s, a) in enumerate(xs)])
+candidates = st.lists(st.tuples(st.floats(0, 1e4), st.booleans()), min_size=1, max_size=60).map(
+    lambda xs: [candidate(f"r{n}", s, alone=a) for n, (s, a) in enumerate(xs)]
+)
 
 
 @given(candidates)

@@ -1,7 +1,7 @@
+import tomllib
 from pathlib import Path
 
 import pytest
-import tomllib
 
 from daemon.settings import Settings, SettingsError, load
 
@@ -54,9 +54,7 @@ def test_the_shipped_file_documents_every_setting_with_its_default() -> None:
     assert set(shown["lanes"][0]) == set(defaults["lanes"][0])
 
 
-def test_the_environment_is_above_the_file(
-    minimal: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_environment_is_above_the_file(minimal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WHISPER_FLEET_PLANNER__LINGER_SECONDS", "7")
     monkeypatch.setenv("WHISPER_FLEET_QUEUES__REQUESTS", "https://sqs/other")
 

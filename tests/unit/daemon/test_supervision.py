@@ -105,5 +105,5 @@ async def test_a_loop_that_will_not_stop_is_named_when_the_grace_is_over() -> No
     await begun.wait()
     stopping.set()
 
-    with pytest.raises(LoopFailed, match="'intake' failed.*did not stop within"):
+    with pytest.raises(LoopFailed, match=r"'intake' failed.*did not stop within"):
         await running

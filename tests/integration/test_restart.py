@@ -1,0 +1,124 @@
+"""Stopping and starting again while there is work."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.running import Cloud, Daemon, wait_until
+
+RECORDINGS = Path(__file__).parents[1] / "recordings"
+
+
+def send_recordings(cloud: Cloud, prefix: str) -> list[str]:
+    ids = []
+    for recording in ("archive.opus", "harbour.flac", "interview.m4a", "weather.mp3"):
+        request_id = f"{prefix}-{recording}"
+        audio = cloud.put(recording, (RECORDINGS / recording).read_bytes())
+        cloud.send({"audio": audio, "request_id": request_id})
+        ids.append(request_id)
+    return ids
+
+
+def test_after_sigterm_held_messages_are_visible_at_once(cloud: Cloud) -> None:
+    with cloud.daemon(planner={"linger_seconds": 3600}) as daemon:
+        ids = send_recordings(cloud, "held")
+        wait_until(
+            "all are held", lambda: all(daemon.event("request_held", request_id=i) for i in ids)
+        )
+        assert cloud.depth() == (0, 4)
+
+        assert daemon.terminate() == 0
+
+    assert cloud.depth() == (4, 0)
+    assert {json.loads(body)["request_id"] for body in cloud.take_requests()} == set(ids)
+
+
+def test_a_second_daemon_finishes_what_the_first_began(cloud: Cloud) -> None:
+    with cloud.daemon() as first:
+        ids = send_recordings(cloud, "passed-on")
+        wait_until("the order is with Batch", lambda: first.event("order_submitted"))
+
+        assert first.terminate() == 0
+        assert first.log[-1]["event"] == "stopped"
+
+    with cloud.daemon() as second:
+        adopted = second.event("order_adopted")
+        records = [cloud.fate(request_id) for request_id in ids]
+        wait_until("all messages are gone", lambda: cloud.depth() == (0, 0))
+        wait_until("the order is closed", lambda: second.event("order_closed"))
+        submitted = second.metric("whisper_fleet_orders_submitted_total")
+
+    assert adopted
+    assert adopted["requests"] == 4
+    assert submitted == 0, "the second daemon paid for the work again"
+    assert all(record.done for record in records)
+
+
+def test_after_a_kill_the_next_daemon_adopts_the_order_that_runs(cloud: Cloud) -> None:
+    with cloud.daemon() as first:
+        ids = send_recordings(cloud, "killed")
+        wait_until("the order is with Batch", lambda: first.event("order_submitted"))
+        first.process.kill()
+        first.process.wait()
+
+    with cloud.daemon() as second:
+        records = [cloud.fate(request_id) for request_id in ids]
+        wait_until("all messages are gone", lambda: cloud.depth() == (0, 0))
+
+        assert second.event("order_adopted")
+        assert second.metric("whisper_fleet_orders_submitted_total") == 0
+    assert all(record.done for record in records)
+
+
+def test_a_worker_that_is_killed_is_blamed_on_the_request_in_hand_alone(cloud: Cloud) -> None:
+    with cloud.daemon() as daemon:
+        ids = send_recordings(cloud, "crash")
+        order = wait_until("the order is with Batch", lambda: daemon.event("order_submitted"))
+        victim = wait_until("a request is in hand", lambda: in_hand(cloud, str(order["order_id"])))
+        kill_worker(cloud, str(order["job_id"]), victim[0])
+
+        records = {request_id: cloud.fate(request_id) for request_id in ids}
+        retried = wait_until(
+            "the suspect is retried",
+            lambda: daemon.event("request_retried", request_id=victim[1]),
+        )
+
+    assert all(record.done for record in records.values())
+    assert retried["alone"] is True
+    blamed = {name: record.blamed_attempts for name, record in records.items()}
+    assert blamed == {name: int(name == victim[1]) for name in ids}
+
+
+def in_hand(cloud: Cloud, order_id: str) -> tuple[int, str] | None:
+    """The shard and the id of some request that a worker has in hand."""
+    prefix = cloud.ledger.reports(order_id)
+    listed = cloud.s3.list_objects_v2(Bucket=prefix.bucket, Prefix=prefix.key)
+    for entry in listed.get("Contents", []):
+        report = json.loads(cloud.read(f"s3://{prefix.bucket}/{entry['Key']}"))
+        if report.get("in_hand"):
+            return report.get("shard_index", 0), report["in_hand"]["request_id"]
+    return None
+
+
+def kill_worker(cloud: Cloud, job_id: str, shard_index: int) -> None:
+    """SIGKILL for the process of one array child, found as an operator would: by its variables."""
+    wanted = {f"AWS_BATCH_JOB_ID={job_id}:{shard_index}".encode()}
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit() and (process / "environ").exists():
+            try:
+                variables = set((process / "environ").read_bytes().split(b"\0"))
+                command = (process / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if wanted <= variables and b"neuron_worker" in command:
+                os.kill(int(process.name), signal.SIGKILL)
+
+
+def test_a_daemon_with_wrong_settings_says_which_and_ends(cloud: Cloud) -> None:
+    config = cloud.config(intake={"wait_seconds": 99})
+
+    with pytest.raises(AssertionError, match=r"ended at once.*intake\.wait_seconds"):
+        Daemon(config)
