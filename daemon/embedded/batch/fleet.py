@@ -48,12 +48,8 @@ class Instance:
         return len(self.jobs) < self.size.cores and self.free_vcpus > 0 and self.free_memory_mib > 0
 
     def fits(self, shape: Shape) -> bool:
-        """Whether a job of this shape could be placed now."""
-        return (
-            len(self.jobs) < self.size.cores
-            and shape.vcpus <= self.free_vcpus
-            and shape.memory_mib <= self.free_memory_mib
-        )
+        """Whether a job of this shape could be placed now; a core must be free besides."""
+        return shape.vcpus <= self.free_vcpus and shape.memory_mib <= self.free_memory_mib
 
     def stop_clock(self, core: int, now_seconds: float) -> None:
         """Add the run of the job on a core, if it did run, to the core's busy time."""

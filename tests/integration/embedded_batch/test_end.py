@@ -6,6 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from daemon.embedded.batch.effects import AttemptKey, Run
+from daemon.embedded.batch.executor import StartError, SubprocessExecutor
 from daemon.embedded.batch.service import EmbeddedBatch
 
 IGNORE_TERM = """
@@ -21,6 +25,8 @@ IGNORE_TERM_WITH_A_CHILD = IGNORE_TERM.replace("print", "os.fork(); print")
 SERVE = """
 import asyncio, sys
 from pathlib import Path
+from daemon.embedded.batch.effects import AttemptKey, Run
+from daemon.embedded.batch.executor import StartError, SubprocessExecutor
 from daemon.embedded.batch.service import EmbeddedBatch
 
 async def main():
@@ -93,6 +99,34 @@ async def test_a_start_under_way_when_the_service_stops_leaves_nothing(
     batch = EmbeddedBatch(log_folder=tmp_path, environment={}, boot_seconds=0)
     async with batch, create_client(batch.endpoint_url) as client:
         await run_job(client, IGNORE_TERM)
+    assert own_children() - before == set()
+
+
+async def test_a_closed_executor_starts_nothing(
+    tmp_path: Path, own_children: Callable[[], set[int]]
+) -> None:
+    run = Run(
+        key=AttemptKey("job", 1),
+        job_name="job",
+        queue="queue",
+        compute_environment="fleet",
+        instance_id="i-0",
+        core=0,
+        cores=2,
+        array_index=None,
+        image="none",
+        command=(sys.executable, "-c", IGNORE_TERM),
+        environment={},
+        log_stream="worker/default/0",
+    )
+    before = own_children()
+    executor = SubprocessExecutor(tmp_path, {}, cpus=[min(os.sched_getaffinity(0))])
+    start = asyncio.create_task(executor.start(run))
+    await executor.close()
+    with pytest.raises(StartError, match="the service is stopping"):
+        await start
+    with pytest.raises(StartError, match="the service is stopping"):
+        await executor.start(run)
     assert own_children() - before == set()
 
 
