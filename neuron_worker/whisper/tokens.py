@@ -1,7 +1,7 @@
 """Whisper's special tokens, its prompt, and text to and from tokens."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -13,6 +13,9 @@ _LANGUAGE = re.compile(r"<\|([a-z]{2,3})\|>")
 
 NO_SPEECH_NAMES = ("<|nospeech|>", "<|nocaptions|>")
 """What the token for "no speech" is called: in large-v3's tokenizer, and in all before it."""
+
+RENAMED_LANGUAGES = {"iw": "he"}
+"""What the first tokenizers call a language, and what Whisper calls it now (openai/whisper#401)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +44,8 @@ class SpecialTokens:
     def of(cls, tokenizer: Tokenizer) -> Self:
         """Look the ids up. ValueError when the tokenizer is not a Whisper tokenizer."""
         no_speech = next(filter(tokenizer.token_to_id, NO_SPEECH_NAMES), NO_SPEECH_NAMES[0])
-        start, translate = (_id(tokenizer, f"<|{name}|>") for name in _LANGUAGES_BETWEEN)
-        names = {token: tokenizer.id_to_token(token) or "" for token in range(start + 1, translate)}
-        languages = {match[1]: t for t, name in names.items() if (match := _LANGUAGE.match(name))}
+        start = _id(tokenizer, "<|startoftranscript|>")
+        translate = _id(tokenizer, "<|translate|>")
         return cls(
             end_of_text=_id(tokenizer, "<|endoftext|>"),
             start_of_transcript=start,
@@ -52,11 +54,14 @@ class SpecialTokens:
             transcribe=_id(tokenizer, "<|transcribe|>"),
             no_speech=_id(tokenizer, no_speech),
             no_timestamps=_id(tokenizer, "<|notimestamps|>"),
-            languages=languages,
+            languages=dict(_languages(tokenizer, range(start + 1, translate))),
         )
 
 
-_LANGUAGES_BETWEEN = ("startoftranscript", "translate")
+def _languages(tokenizer: Tokenizer, ids: Iterable[int]) -> Iterator[tuple[str, int]]:
+    for token in ids:
+        if match := _LANGUAGE.fullmatch(tokenizer.id_to_token(token) or ""):
+            yield RENAMED_LANGUAGES.get(match[1], match[1]), token
 
 
 def _id(tokenizer: Tokenizer, token: str) -> int:

@@ -1,0 +1,115 @@
+"""Real weights, real speech, and transformers' own Whisper to measure against."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from transformers.models.whisper.configuration_whisper import WhisperConfig
+from transformers.models.whisper.modeling_whisper import WhisperForConditionalGeneration
+
+from neuron_worker.speech import SAMPLE_RATE, Window
+from neuron_worker.whisper.checkpoint import Checkpoint, Generation
+from neuron_worker.whisper.weights import load_checkpoint
+
+RECORDINGS = Path(__file__).parents[3] / "recordings"
+
+
+def _decode(name: str) -> npt.NDArray[np.float32]:
+    resampler = av.AudioResampler("flt", "mono", SAMPLE_RATE)
+    with av.open(str(RECORDINGS / name)) as container:
+        frames = [f for frame in container.decode(audio=0) for f in resampler.resample(frame)]
+    return np.concatenate([f.to_ndarray()[0] for f in (*frames, *resampler.resample(None))])
+
+
+@pytest.fixture(scope="session")
+def speech() -> list[Window]:
+    """Both announcements of the harbour, 10 s and 8 s, and the weather up to a pause at 27 s."""
+    harbour, weather = map(_decode, ("harbour.flac", "weather.mp3"))
+    return [
+        Window(0.0, harbour[: 10 * SAMPLE_RATE]),
+        Window(30.25, harbour[int(30.25 * SAMPLE_RATE) :]),
+        Window(0.0, weather[: 27 * SAMPLE_RATE]),
+    ]
+
+
+@pytest.fixture(scope="session")
+def references() -> list[str]:
+    """What is said in the windows of `speech`."""
+    texts = {r["file"]: r["text"] for r in json.loads((RECORDINGS / "references.json").read_text())}
+    first, second, third = texts["harbour.flac"].partition("Thank you for waiting.")
+    weather, last_words, _ = texts["weather.mp3"].partition("has passed.")
+    return [first, second + third, weather + last_words]
+
+
+@pytest.fixture(scope="session")
+def tiny_en() -> Checkpoint:
+    return load_checkpoint("tiny.en")
+
+
+@pytest.fixture(scope="session")
+def transformers_tiny_en(tiny_en: Checkpoint) -> WhisperForConditionalGeneration:
+    """tiny.en as transformers runs it."""
+    return _with_weights(tiny_en)
+
+
+@pytest.fixture(scope="session")
+def small_config() -> WhisperConfig:
+    """A Whisper that computes in milliseconds: a second of audio, a vocabulary of 180."""
+    return WhisperConfig(
+        vocab_size=180,
+        d_model=64,
+        encoder_layers=2,
+        decoder_layers=3,
+        encoder_attention_heads=4,
+        decoder_attention_heads=4,
+        encoder_ffn_dim=128,
+        decoder_ffn_dim=128,
+        max_source_positions=50,
+        max_target_positions=48,
+        pad_token_id=0,
+        bos_token_id=0,
+        eos_token_id=0,
+        decoder_start_token_id=1,
+        init_std=0.3,
+    )
+
+
+@pytest.fixture(scope="session")
+def transformers_small(small_config: WhisperConfig) -> WhisperForConditionalGeneration:
+    """A small Whisper of random weights as transformers makes and runs it."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return WhisperForConditionalGeneration(small_config).eval()
+
+
+@pytest.fixture(scope="session")
+def small(transformers_small: WhisperForConditionalGeneration, tiny_en: Checkpoint) -> Checkpoint:
+    """The small Whisper as a checkpoint; its tokenizer belongs to another model."""
+    state = transformers_small.state_dict()
+    return Checkpoint(
+        name="small",
+        revision="1",
+        config=transformers_small.config,
+        generation=Generation(False, (), ()),
+        state={name: tensor for name, tensor in state.items() if name != "proj_out.weight"},
+        tokenizer=tiny_en.tokenizer,
+    )
+
+
+@pytest.fixture(scope="session")
+def with_weights() -> Callable[[Checkpoint], WhisperForConditionalGeneration]:
+    """Makes transformers' model of a checkpoint."""
+    return _with_weights
+
+
+def _with_weights(checkpoint: Checkpoint) -> WhisperForConditionalGeneration:
+    model = WhisperForConditionalGeneration(checkpoint.config)
+    missing, unexpected = model.load_state_dict(dict(checkpoint.state), strict=False)
+    assert (missing, unexpected) == (["proj_out.weight"], [])
+    model.tie_weights()
+    return model.eval()

@@ -1,0 +1,157 @@
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor
+from transformers.models.whisper.modeling_whisper import WhisperForConditionalGeneration
+
+from neuron_worker.speech import Window
+from neuron_worker.whisper.checkpoint import Checkpoint
+from neuron_worker.whisper.graphs import DecoderStep, Encoder
+from neuron_worker.whisper.layers import Whisper
+from neuron_worker.whisper.mel import log_mel
+from neuron_worker.whisper.state import DecoderState
+
+pytestmark = pytest.mark.usefixtures("without_gradients")
+
+
+@pytest.fixture
+def without_gradients() -> Iterator[None]:
+    with torch.no_grad():
+        yield
+
+
+def a_mel(rows: int) -> Tensor:
+    return torch.randn(rows, 80, 100, generator=torch.Generator().manual_seed(rows))
+
+
+def some_tokens(rows: int, count: int) -> Tensor:
+    generator = torch.Generator().manual_seed(count)
+    return torch.randint(0, 180, (rows, count), generator=generator, dtype=torch.int32)
+
+
+def at(*positions: int) -> Tensor:
+    return torch.tensor(positions, dtype=torch.int32)
+
+
+def a_step(checkpoint: Checkpoint, mel: Tensor, dtype: torch.dtype = torch.float32) -> DecoderStep:
+    """A decoder step whose rows have heard `mel`."""
+    whisper = Whisper.of(checkpoint.config, checkpoint.state, dtype)
+    state = DecoderState.empty(checkpoint.config, mel.shape[0], dtype)
+    state.hear(0, Encoder(whisper)(mel.to(dtype)))
+    return DecoderStep(whisper, state)
+
+
+def test_steps_give_the_logits_of_a_whole_forward(
+    small: Checkpoint, transformers_small: WhisperForConditionalGeneration
+) -> None:
+    mel, tokens = a_mel(3), some_tokens(3, 48)
+    step = a_step(small, mel)
+    ours = torch.stack([step(tokens[:, i, None], at(i, i, i)) for i in range(48)], dim=1)
+    theirs = transformers_small(mel, decoder_input_ids=tokens).logits
+    torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=0)
+
+
+def test_steps_of_tiny_en_give_the_logits_of_a_whole_forward(
+    tiny_en: Checkpoint,
+    transformers_tiny_en: WhisperForConditionalGeneration,
+    speech: list[Window],
+) -> None:
+    mel = log_mel(speech[0].samples, 80).unsqueeze(0)
+    tokens = torch.tensor([[50257, 50363, 4599, 3329, 422, 262, 25451, 2607, 13]])
+    step = a_step(tiny_en, mel)
+    ours = torch.stack([step(tokens[:, i, None].int(), at(i)) for i in range(9)], dim=1)
+    theirs = transformers_tiny_en(mel, decoder_input_ids=tokens).logits
+    torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=0)
+
+
+def test_rows_may_be_at_different_positions(
+    small: Checkpoint, transformers_small: WhisperForConditionalGeneration
+) -> None:
+    mel, tokens = a_mel(2), some_tokens(2, 20)
+    step = a_step(small, mel)
+    # Row 1 is seven tokens ahead of row 0 at every step.
+    step(torch.cat([tokens[1:, :7], tokens[1:, :7]]), at(0, 0))
+    for i in range(12):
+        ours = step(torch.stack([tokens[0, i], tokens[1, i + 7]]).unsqueeze(1), at(i, i + 7))
+    theirs = transformers_small(mel, decoder_input_ids=tokens).logits
+    torch.testing.assert_close(ours, theirs[[0, 1], [11, 18]], atol=1e-4, rtol=0)
+
+
+def test_many_tokens_at_once_are_many_single_steps(small: Checkpoint) -> None:
+    mel, tokens = a_mel(2), some_tokens(2, 9)
+    single = a_step(small, mel)
+    for i in range(9):
+        expected = single(tokens[:, i, None], at(i, i))
+    many = a_step(small, mel)
+    many(tokens[:, :4], at(0, 0))
+    torch.testing.assert_close(many(tokens[:, 4:], at(4, 4)), expected, atol=1e-5, rtol=0)
+
+
+def test_a_row_begins_anew_over_what_it_remembered(small: Checkpoint) -> None:
+    mel, tokens = a_mel(1), some_tokens(1, 30)
+    used = a_step(small, mel)
+    used(some_tokens(1, 40), at(0))
+    expected = a_step(small, mel)(tokens, at(0))
+    torch.testing.assert_close(used(tokens, at(0)), expected, atol=1e-5, rtol=0)
+
+
+def test_a_view_of_the_state_shares_its_memory(small: Checkpoint) -> None:
+    mel, tokens = a_mel(3), some_tokens(3, 20)
+    whole = a_step(small, mel)
+    expected = whole(tokens, at(0, 0, 0))
+    whole(some_tokens(3, 19), at(0, 0, 0))
+    whisper = Whisper.of(small.config, small.state)
+    part = DecoderStep(whisper, whole.state.view(rows=2, cache_length=32))
+    part(tokens[:2, :19], at(0, 0))
+    torch.testing.assert_close(whole(tokens[:, 19:], at(19, 19, 19))[:2], expected[:2])
+
+
+def test_bfloat16_stays_close_to_float32(small: Checkpoint) -> None:
+    mel, tokens = a_mel(2), some_tokens(2, 10)
+    wide = a_step(small, mel)(tokens, at(0, 0))
+    narrow = a_step(small, mel, torch.bfloat16)(tokens, at(0, 0))
+    assert narrow.dtype == torch.float32
+    assert torch.cosine_similarity(narrow, wide).min() > 0.995
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_graphs_export_with_static_shapes(small: Checkpoint, dtype: torch.dtype) -> None:
+    mel, tokens = a_mel(2), some_tokens(2, 4)
+    eager, exported = a_step(small, mel, dtype), a_step(small, mel, dtype)
+    encoder = Encoder(Whisper.of(small.config, small.state, dtype))
+
+    encoder_program = torch.export.export(encoder, (mel.to(dtype),)).module()
+    torch.testing.assert_close(encoder_program(mel.to(dtype)), encoder(mel.to(dtype)))
+
+    step_program = torch.export.export(exported, (tokens[:, :1], at(0, 0))).module()
+    for i in range(4):
+        arguments = tokens[:, i, None], at(i, i)
+        torch.testing.assert_close(step_program(*arguments), eager(*arguments))
+
+
+def test_the_exported_step_has_integers_of_32_bits_and_no_data_dependent_shapes(
+    small: Checkpoint,
+) -> None:
+    step = a_step(small, a_mel(2))
+    program = torch.export.export(step, (some_tokens(2, 1), at(0, 0)))
+    called = {str(node.target) for node in program.graph.nodes if node.op == "call_function"}
+    assert not {name for name in called if "nonzero" in name or "sort" in name or "item" in name}
+    assert not program.range_constraints
+    inputs = [n.meta["val"] for n in program.graph.nodes if n.name in ("tokens", "positions")]
+    assert [tensor.dtype for tensor in inputs] == [torch.int32, torch.int32]
+
+
+def test_the_graphs_trace_with_static_shapes(small: Checkpoint) -> None:
+    mel, tokens = a_mel(2), some_tokens(2, 4)
+    eager, to_trace = a_step(small, mel), a_step(small, mel)
+    encoder = Encoder(Whisper.of(small.config, small.state))
+    with pytest.deprecated_call(match="torch.jit.trace"):
+        traced_encoder = torch.jit.trace(encoder, (mel,))
+    torch.testing.assert_close(traced_encoder(mel), encoder(mel))
+
+    with pytest.deprecated_call(match="torch.jit.trace"):
+        traced = torch.jit.trace(to_trace, (tokens[:, :1], at(0, 0)))
+    for i in range(4):
+        arguments = tokens[:, i, None], at(i, i)
+        torch.testing.assert_close(traced(*arguments), eager(*arguments))

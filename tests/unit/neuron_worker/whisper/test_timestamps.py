@@ -1,0 +1,108 @@
+from types import SimpleNamespace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers.generation.logits_process import WhisperTimeStampLogitsProcessor
+
+from neuron_worker.whisper.timestamps import Sampled, Span, spans, timestamp_rules
+from neuron_worker.whisper.tokens import SpecialTokens
+
+SPECIAL = SpecialTokens(
+    end_of_text=20,
+    start_of_transcript=21,
+    start_of_previous=22,
+    translate=23,
+    transcribe=24,
+    no_speech=25,
+    no_timestamps=26,
+    languages={"en": 27},
+)
+BEGIN = SPECIAL.timestamp_begin
+VOCABULARY = BEGIN + 40
+THEIR_CONFIG = SimpleNamespace(
+    no_timestamps_token_id=SPECIAL.no_timestamps,
+    eos_token_id=SPECIAL.end_of_text,
+    bos_token_id=SPECIAL.end_of_text,
+    max_initial_timestamp_index=5,
+)
+
+text_or_stamp = st.one_of(
+    st.integers(0, SPECIAL.end_of_text - 1), st.integers(BEGIN, VOCABULARY - 1)
+)
+
+
+def sampled(rows: list[list[int]]) -> Sampled:
+    state = Sampled.nothing(len(rows))
+    for tokens in torch.tensor(rows, dtype=torch.int64).T:
+        state = state.then(tokens, BEGIN)
+    return state
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    rows=st.integers(0, 12).flatmap(
+        lambda count: st.lists(
+            st.lists(text_or_stamp, min_size=count, max_size=count), min_size=1, max_size=4
+        )
+    ),
+    seed=st.integers(0, 2**32),
+    stamps_favour=st.sampled_from([-8.0, 0.0, 8.0]),
+)
+def test_the_rules_are_transformers(rows: list[list[int]], seed: int, stamps_favour: float) -> None:
+    logits = torch.randn(len(rows), VOCABULARY, generator=torch.Generator().manual_seed(seed)) * 3
+    logits[:, BEGIN:] += stamps_favour
+    ids = torch.tensor(rows, dtype=torch.int64).reshape(len(rows), -1)
+    theirs = WhisperTimeStampLogitsProcessor(THEIR_CONFIG, begin_index=0)(ids, logits)
+    ours = timestamp_rules(logits, sampled(rows), SPECIAL, max_initial_timestamp_index=5)
+    assert torch.equal(ours, theirs)
+
+
+def test_rows_with_different_histories_do_not_mix() -> None:
+    logits = torch.zeros(2, VOCABULARY)
+    fresh, paired = Sampled.nothing(1), sampled([[BEGIN, 3, BEGIN + 9, BEGIN + 9]])
+    both = Sampled(
+        *(
+            torch.cat([getattr(fresh, field), getattr(paired, field)])
+            for field in ("count", "last", "penultimate", "last_timestamp")
+        )
+    )
+    together = timestamp_rules(logits, both, SPECIAL, max_initial_timestamp_index=5)
+    for row, alone in enumerate((fresh, paired)):
+        expected = timestamp_rules(logits[:1], alone, SPECIAL, max_initial_timestamp_index=5)
+        assert torch.equal(together[row], expected[0])
+
+
+def test_the_given_logits_stay_as_they_are() -> None:
+    logits = torch.zeros(1, VOCABULARY)
+    timestamp_rules(logits, Sampled.nothing(1), SPECIAL, max_initial_timestamp_index=5)
+    assert torch.equal(logits, torch.zeros(1, VOCABULARY))
+
+
+@pytest.mark.parametrize(
+    ("tokens", "expected"),
+    [
+        pytest.param([], [], id="nothing"),
+        pytest.param([BEGIN, BEGIN + 30], [], id="no text"),
+        pytest.param([BEGIN, 1, 2, BEGIN + 30], [Span(0.0, 0.6, (1, 2))], id="one"),
+        pytest.param(
+            [BEGIN, 1, BEGIN + 10, BEGIN + 10, 2, BEGIN + 30],
+            [Span(0.0, 0.2, (1,)), Span(0.2, 0.6, (2,))],
+            id="two",
+        ),
+        pytest.param([BEGIN + 5, 1, 2], [Span(0.1, 0.7, (1, 2))], id="not closed"),
+        pytest.param([1, 2], [Span(0.0, 0.7, (1, 2))], id="no timestamps"),
+        pytest.param([BEGIN, 1, BEGIN + 39], [Span(0.0, 0.7, (1,))], id="ends after the window"),
+        pytest.param(
+            [BEGIN + 38, 1, BEGIN + 39], [Span(0.68, 0.7, (1,))], id="begins after the window"
+        ),
+        pytest.param([BEGIN + 9, 1, BEGIN + 9], [Span(0.18, 0.2, (1,))], id="begins where it ends"),
+    ],
+)
+def test_timestamps_mark_spans_inside_the_window(tokens: list[int], expected: list[Span]) -> None:
+    found = list(spans(tokens, SPECIAL, window_seconds=0.7))
+    assert [span.tokens for span in found] == [span.tokens for span in expected]
+    for span, other in zip(found, expected, strict=True):
+        assert span.start_seconds == pytest.approx(other.start_seconds)
+        assert span.end_seconds == pytest.approx(other.end_seconds)
