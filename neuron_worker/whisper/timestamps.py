@@ -112,6 +112,19 @@ def spans(tokens: Sequence[int], special: SpecialTokens, window_seconds: float) 
         start = time
 
 
+def unheard_from(tokens: Sequence[int], special: SpecialTokens) -> float | None:
+    """Where the decoder stopped although speech goes on: seconds from the start of the window.
+
+    It ends with one timestamp when nothing is said after it, and with two when something is: the
+    second begins a segment that it left for the next window (openai/whisper, transcribe.py,
+    `single_timestamp_ending`). None in all other cases.
+    """
+    ending = tokens[-2:]
+    if len(ending) < 2 or min(ending) < special.timestamp_begin:
+        return None
+    return (ending[-1] - special.timestamp_begin) * TIME_PRECISION_SECONDS
+
+
 def _inside(span: Span, window_seconds: float) -> Span:
     latest_start = max(0.0, window_seconds - TIME_PRECISION_SECONDS)
     start = min(span.start_seconds, latest_start)

@@ -16,8 +16,14 @@ from neuron_worker.whisper.decoding import Decoded, Rules, decode_greedy, langua
 from neuron_worker.whisper.errors import UnsupportedOption
 from neuron_worker.whisper.mel import log_mel
 from neuron_worker.whisper.runtime import CompiledModel, Shapes
-from neuron_worker.whisper.timestamps import spans
-from neuron_worker.whisper.tokens import SpecialTokens, previous_text, prompt_for, text_of
+from neuron_worker.whisper.timestamps import spans, unheard_from
+from neuron_worker.whisper.tokens import (
+    Prompt,
+    SpecialTokens,
+    previous_text,
+    prompt_for,
+    text_of,
+)
 from neuron_worker.whisper.weights import load_checkpoint
 
 __all__ = ["Transcriber", "UnsupportedOption", "WindowTranscript"]
@@ -33,6 +39,9 @@ Source: openai/whisper, transcribe.py, `no_speech_threshold`.
 
 LOG_PROBABILITY_THRESHOLD = -1.0
 """Below this average log-probability, a text is unlikely (transcribe.py, `logprob_threshold`)."""
+
+REST_MIN_SECONDS = 1.0
+"""Less than this is not decoded again, neither left behind a window's last segment nor gained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +116,38 @@ class Transcriber:
                 task=options.task,
                 previous=previous,
             )
-            decoded = decode_greedy(self._model, self._rules, prompt, len(batch))
-            for window, result in zip(batch, decoded, strict=True):
+            for window, segments in zip(batch, self._heard(batch, prompt), strict=True):
                 yield WindowTranscript(
                     window_start_seconds=window.start_seconds,
                     window_seconds=window.samples.size / SAMPLE_RATE,
                     language=language,
-                    segments=tuple(self._segments(window, result)),
+                    segments=segments,
                 )
+
+    def _heard(self, batch: list[Window], prompt: Prompt) -> list[tuple[Segment, ...]]:
+        """Decode windows that the model has heard, and what it left unheard, until nothing is."""
+        segments: list[list[Segment]] = [[] for _ in batch]
+        pending = list(enumerate(batch))
+        while True:
+            decoded = decode_greedy(self._model, self._rules, prompt, len(pending))
+            rests = []
+            for (row, window), result in zip(pending, decoded, strict=True):
+                segments[row] += self._segments(window, result)
+                if (rest := self._unheard(window, result)) is not None:
+                    rests.append((row, rest))
+            if not rests:
+                return [tuple(row) for row in segments]
+            pending = rests
+            self._hear([window for _, window in pending])
+
+    def _unheard(self, window: Window, decoded: Decoded) -> Window | None:
+        start_seconds = unheard_from(decoded.tokens, self._special)
+        if start_seconds is None or start_seconds < REST_MIN_SECONDS or is_silent(decoded):
+            return None
+        samples = window.samples[round(start_seconds * SAMPLE_RATE) :]
+        if samples.size < REST_MIN_SECONDS * SAMPLE_RATE:
+            return None
+        return Window(window.start_seconds + start_seconds, samples)
 
     def _hear(self, batch: list[Window]) -> None:
         bins = self._model.config.num_mel_bins

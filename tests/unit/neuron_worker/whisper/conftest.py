@@ -38,6 +38,12 @@ def speech() -> list[Window]:
 
 
 @pytest.fixture(scope="session")
+def full_window() -> Window:
+    """Thirty seconds of the weather: speech up to the end."""
+    return Window(0.0, _decode("weather.mp3")[: 30 * SAMPLE_RATE])
+
+
+@pytest.fixture(scope="session")
 def references() -> list[str]:
     """What is said in the windows of `speech`."""
     texts = {r["file"]: r["text"] for r in json.loads((RECORDINGS / "references.json").read_text())}

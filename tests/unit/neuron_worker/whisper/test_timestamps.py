@@ -6,7 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers.generation.logits_process import WhisperTimeStampLogitsProcessor
 
-from neuron_worker.whisper.timestamps import Sampled, Span, spans, timestamp_rules
+from neuron_worker.whisper.timestamps import (
+    Sampled,
+    Span,
+    spans,
+    timestamp_rules,
+    unheard_from,
+)
 from neuron_worker.whisper.tokens import SpecialTokens
 
 SPECIAL = SpecialTokens(
@@ -106,3 +112,19 @@ def test_timestamps_mark_spans_inside_the_window(tokens: list[int], expected: li
     for span, other in zip(found, expected, strict=True):
         assert span.start_seconds == pytest.approx(other.start_seconds)
         assert span.end_seconds == pytest.approx(other.end_seconds)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "expected"),
+    [
+        ([], None),
+        ([BEGIN, 1, 2, BEGIN + 10], None),
+        ([BEGIN, 1, BEGIN + 5, BEGIN + 5, 2], None),
+        ([BEGIN, 1, BEGIN + 5, BEGIN + 6], 0.12),
+    ],
+    ids=["nothing", "one timestamp", "text", "two timestamps"],
+)
+def test_two_timestamps_at_the_end_say_that_speech_goes_on(
+    tokens: list[int], expected: float | None
+) -> None:
+    assert unheard_from(tokens, SPECIAL) == pytest.approx(expected)

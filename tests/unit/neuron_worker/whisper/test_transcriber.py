@@ -47,6 +47,15 @@ def test_speech_becomes_its_text(
     assert jiwer.wer(expected, found) < WORD_ERROR_RATE_MAX, found
 
 
+def test_what_the_decoder_leaves_for_later_is_heard_too(
+    transcriber: Transcriber, full_window: Window
+) -> None:
+    [transcript] = transcriber.transcribe([full_window], Options())
+    assert "blue skies" in text_of(transcript)
+    times = [segment.start_seconds for segment in transcript.segments]
+    assert times == sorted(times)
+
+
 def test_segments_are_inside_their_window_and_in_order(
     transcripts: list[WindowTranscript], speech: list[Window]
 ) -> None:
