@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -78,7 +79,7 @@ def test_a_worker_that_is_killed_is_blamed_on_the_request_in_hand_alone(cloud: C
         ids = send_recordings(cloud, "crash")
         order = wait_until("the order is with Batch", lambda: daemon.event("order_submitted"))
         victim = wait_until("a request is in hand", lambda: in_hand(cloud, str(order["order_id"])))
-        kill_worker(cloud, str(order["job_id"]), victim[0])
+        kill_worker(str(order["job_id"]), victim[0])
 
         records = {request_id: cloud.fate(request_id) for request_id in ids}
         retried = wait_until(
@@ -103,18 +104,30 @@ def in_hand(cloud: Cloud, order_id: str) -> tuple[int, str] | None:
     return None
 
 
-def kill_worker(cloud: Cloud, job_id: str, shard_index: int) -> None:
-    """SIGKILL for the process of one array child, found as an operator would: by its variables."""
-    wanted = {f"AWS_BATCH_JOB_ID={job_id}:{shard_index}".encode()}
-    for process in Path("/proc").iterdir():
-        if process.name.isdigit() and (process / "environ").exists():
-            try:
-                variables = set((process / "environ").read_bytes().split(b"\0"))
-                command = (process / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if wanted <= variables and b"neuron_worker" in command:
-                os.kill(int(process.name), signal.SIGKILL)
+def kill_worker(job_id: str, shard_index: int) -> None:
+    """SIGKILL for the worker of one array child, which is among this process's own descendants."""
+    wanted = f"AWS_BATCH_JOB_ID={job_id}:{shard_index}".encode()
+    for pid in descendants(os.getpid()):
+        process = Path("/proc") / str(pid)
+        try:
+            variables = (process / "environ").read_bytes().split(b"\0")
+            command = (process / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if wanted in variables and b"neuron_worker" in command:
+            os.kill(pid, signal.SIGKILL)
+
+
+def descendants(pid: int) -> Iterator[int]:
+    """The processes that this one started, and those that they started."""
+    for thread in (Path("/proc") / str(pid) / "task").glob("*/children"):
+        try:
+            children = thread.read_text().split()
+        except OSError:
+            continue
+        for child in children:
+            yield int(child)
+            yield from descendants(int(child))
 
 
 def test_a_daemon_with_wrong_settings_says_which_and_ends(cloud: Cloud) -> None:
