@@ -2,11 +2,13 @@
 
 import io
 from fractions import Fraction
+from typing import cast
 
 import av
 import numpy as np
 import numpy.typing as npt
 import pytest
+from av.audio.stream import AudioStream
 
 from neuron_worker.audio import AudioFacts, AudioReader
 
@@ -50,7 +52,7 @@ def encoded(
     layout = {1: "mono", 2: "stereo", 8: "7.1"}[len(samples)]
     file = io.BytesIO()
     with av.open(file, "w", format=container) as out:
-        stream = out.add_stream(codec, rate=rate, layout=layout)
+        stream = cast(AudioStream, out.add_stream(codec, rate=rate, layout=layout))
         if bit_rate:
             stream.bit_rate = bit_rate
         if video:

@@ -81,10 +81,10 @@ class Blocks:
 
 
 def _mono(packed: npt.NDArray[Any], channels: int) -> Block:
-    """The mean of the channels of packed samples, made finite and bounded first.
+    """The mean of the channels of packed samples, bounded and finite.
 
     Damaged floating-point audio can hold NaN, which would spread through filters and networks.
     """
-    finite = np.nan_to_num(packed, posinf=0.0, neginf=0.0)
-    mean: Block = np.clip(finite, -1.0, 1.0, out=finite).reshape(-1, channels).mean(axis=1)
+    bounded = np.where(np.isnan(packed), np.float32(0), packed).clip(-1.0, 1.0)
+    mean: Block = bounded.reshape(-1, channels) @ np.full(channels, 1 / channels, np.float32)
     return mean

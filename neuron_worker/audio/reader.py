@@ -32,14 +32,8 @@ BYTES_PER_SECOND_MIN = 250
 The leanest speech codecs take more: AMR-NB's lowest mode 650 (RFC 4867, section 5.3).
 """
 
-BARE_FRAME_BYTES_MAX = {"mp3": 1_729, "aac": 6_144, "ac3": 3_840, "eac3": 4_096, "amr": 62}
-"""Bare streams, whose timestamps FFmpeg only counts, and the largest frame of each.
-
-MPEG audio layer II at 384 kbit/s and 32 kHz: 144 * 384000 / 32000 + 1 (ISO 11172-3, 2.4.3.1).
-AAC: 6144 bits per channel and at most 8 channels (ISO 14496-3, 4.5.3.1). AC-3: 640 kbit/s for
-1536 samples at 32 kHz; E-AC-3: 2048 words (both ETSI TS 102 366). AMR-WB at 23.85 kbit/s with its
-header: RFC 4867, section 5.3.
-"""
+BARE_STREAMS = frozenset({"mp3", "aac", "ac3", "eac3", "amr"})
+"""Formats without a container, whose timestamps and lengths FFmpeg can only count or estimate."""
 
 CHANNELS_MAX = 64
 """libswresample takes no more (SWR_CH_MAX in libswresample/swresample_internal.h)."""
@@ -94,6 +88,7 @@ class AudioReader:
             self._stream = _audio_stream(self._container)
             self._format = self._container.format.name
             self._codec = self._stream.codec_context.codec.canonical_name
+            self._time_base_seconds = float(self._stream.time_base or 0)
             self._channels = self._stream.codec_context.layout.nb_channels
             self._declared = _Declared.by(self._container, self._stream, self._source.size)
             self._clock = self._make_clock()
@@ -153,7 +148,7 @@ class AudioReader:
             )
 
     def _make_clock(self) -> Clock:
-        if self._format in BARE_FRAME_BYTES_MAX:
+        if self._format in BARE_STREAMS:
             return ByteClock()
         start, length = self._container.start_time, self._container.duration
         return TimestampClock(
@@ -170,17 +165,12 @@ class AudioReader:
                 self._bad_packets += 1
                 self._clock.skip(packet_bytes, bytes(memoryview(packet)[:ID3_HEADER_BYTES]))
             for frame in frames or ():
-                yield frame, _start_seconds(frame), packet_bytes
+                start = None if frame.pts is None else frame.pts * self._time_base_seconds
+                yield frame, start, packet_bytes
                 packet_bytes = 0
 
     def _decode(self, packet: "Packet[AudioStream]") -> list[AudioFrame] | None:
-        """The frames in a packet; None for a bad one.
-
-        FFmpeg's parser hands the rubbish between two frames on as one packet, and a decoder may
-        well make a frame of noise from it: a packet larger than any frame is bad.
-        """
-        if packet.size > BARE_FRAME_BYTES_MAX.get(self._format, packet.size):
-            return None
+        """The frames in a packet; None for a bad one."""
         try:
             frames = packet.decode()
         except av.FFmpegError:
@@ -221,7 +211,7 @@ class _Declared:
         if seconds is None or seconds <= 0:
             return cls(None, reliable=False, file_bytes=file_bytes)
         reliable = own is not None or len(container.streams) == 1
-        if container.format.name in BARE_FRAME_BYTES_MAX:
+        if container.format.name in BARE_STREAMS:
             # FFmpeg estimates from the bit rate, unless an MP3's header tells the length: then
             # it can promise more than the bytes there are.
             promised_bytes = seconds * (stream.codec_context.bit_rate or 0) / 8
@@ -260,12 +250,6 @@ def _open(source: Source) -> InputContainer:
         raise NotAudioError(detail=error.strerror) from error
     source.check()
     return container
-
-
-def _start_seconds(frame: AudioFrame) -> float | None:
-    if frame.pts is None or frame.time_base is None:
-        return None
-    return float(frame.pts * frame.time_base)
 
 
 def _audio_stream(container: InputContainer) -> AudioStream:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from neuron_worker.contract import TranscriptFormat
 from tests.running import Cloud, Daemon, wait_until
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"
@@ -69,7 +70,7 @@ def test_a_recording_without_speech_is_done_and_has_no_words(cloud: Cloud) -> No
     done = cloud.fate("silence").done
 
     assert done is not None
-    transcript = json.loads(cloud.read(done.transcripts["json"]))
+    transcript = json.loads(cloud.read(done.transcripts[TranscriptFormat.JSON]))
     assert (transcript["text"], transcript["segments"]) == ("", [])
     assert transcript["duration_seconds"] == pytest.approx(3, abs=0.1)
 
@@ -80,9 +81,9 @@ def test_bad_neighbours_do_not_hurt_a_good_recording(cloud: Cloud) -> None:
 
     assert done is not None
     assert set(done.transcripts) == {"json", "txt"}
-    assert done.transcripts["txt"] == "s3://transcripts/good.mp3/good.txt"
-    assert b"weather for the coast" in cloud.read(done.transcripts["txt"])
-    assert json.loads(cloud.read(done.transcripts["json"]))["metadata"] == {"k": [1]}
+    assert done.transcripts[TranscriptFormat.TXT] == "s3://transcripts/good.mp3/good.txt"
+    assert b"weather for the coast" in cloud.read(done.transcripts[TranscriptFormat.TXT])
+    assert json.loads(cloud.read(done.transcripts[TranscriptFormat.JSON]))["metadata"] == {"k": [1]}
 
 
 @pytest.mark.usefixtures("_sent")

@@ -1,6 +1,7 @@
 """Messages of every kind, over the wire, to a daemon that goes on working."""
 
 import json
+from functools import partial
 
 import pytest
 
@@ -99,7 +100,7 @@ def test_a_notification_of_several_objects_is_split(cloud: Cloud, daemon: Daemon
     for key in ("split-1.wav", "split-2.wav"):
         held = wait_until(
             f"{key} is a request",
-            lambda key=key: daemon.event("request_held", audio=f"s3://recordings/{key}"),
+            partial(daemon.event, "request_held", audio=f"s3://recordings/{key}"),
         )
         assert cloud.fate(held["request_id"]).dead_lettered_at
     wait_until("both dead letters are there", lambda: len(cloud.dead_letters()) or None)

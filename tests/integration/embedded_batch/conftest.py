@@ -101,7 +101,7 @@ class Lab:
 
     def log(self, container: dict[str, Any]) -> str:
         """What the attempt shown in a `container` has printed."""
-        return (self.log_folder / container["logStreamName"]).read_text()
+        return (self.log_folder / str(container["logStreamName"])).read_text()
 
     async def printed(self, job_id: str, lines: int = 1) -> list[str]:
         """Wait until a running job has printed so many lines; answers them."""

@@ -1,4 +1,5 @@
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,10 +12,10 @@ NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 SETTINGS = PlannerSettings(linger_seconds=60, shard_target_seconds=100, order_shards_max=8)
 
 
-def candidate(name: str, seconds: float = 10, age: float = 0, **more: object) -> Candidate:
-    return Candidate(
-        name, more.pop("profile", "tiny.en"), seconds, NOW - timedelta(seconds=age), **more
-    )
+def candidate(
+    name: str, seconds: float = 10, age: float = 0, profile: str = "tiny.en", **more: Any
+) -> Candidate:
+    return Candidate(name, profile, seconds, NOW - timedelta(seconds=age), **more)
 
 
 def test_a_request_waits_for_company_until_it_has_lingered() -> None:

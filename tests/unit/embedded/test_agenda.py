@@ -20,7 +20,7 @@ def test_a_cancelled_timer_is_no_deadline() -> None:
 
 
 def test_a_timer_learns_the_time_at_which_it_fires() -> None:
-    agenda, times = Agenda(), []
+    agenda, times = Agenda(), list[float]()
     agenda.at(1.0, times.append)
     timer = agenda.take_due(3.0)
     assert timer is not None

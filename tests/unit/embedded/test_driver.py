@@ -110,7 +110,7 @@ async def test_time_alone_moves_the_model_on(driver: Driver, submit: Any) -> Non
     happened = asyncio.Event()
     job = submit()
     due = driver.now_seconds() + 0.01
-    driver.model._agenda.at(due, lambda now: (moments.append(now), happened.set()))
+    driver.model._agenda.at(due, lambda now: moments.append(now) or happened.set())
     driver.step()
     async with asyncio.timeout(5):
         await happened.wait()

@@ -59,6 +59,15 @@ def test_a_jump_beyond_the_declared_length_is_not_believed() -> None:
     assert sum(play(clock, starts)) == pytest.approx(5_000 - 0.04)
 
 
+def test_after_a_clock_has_started_again_its_gaps_count() -> None:
+    clock = TimestampClock(origin_seconds=500.0, declared_seconds=None)
+    first = [500 + number * FRAME for number in range(50)]
+    again = [number * FRAME for number in range(50)]
+    after_gap = [start + 3.0 for start in again]
+    assert sum(play(clock, [*first, *again])) == 0.0
+    assert sum(play(clock, after_gap)) == pytest.approx(2.0, abs=0.06)
+
+
 def test_small_losses_are_made_up_before_they_add_to_a_drift() -> None:
     """Every fifth frame is lost: none alone is worth a gap, but all together are 20 %."""
     clock = TimestampClock(origin_seconds=0.0, declared_seconds=None)

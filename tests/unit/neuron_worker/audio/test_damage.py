@@ -34,6 +34,17 @@ def test_a_hole_becomes_silence_and_later_times_stay_right(
     )
 
 
+@pytest.mark.parametrize("kind", ["opus", "transport stream"])
+def test_a_demuxer_that_gives_up_in_a_large_hole_is_made_to_go_on(kind: str) -> None:
+    """FFmpeg's Ogg reader looks for the next page no further than 64 KiB ahead."""
+    container, codec, rate, channels, _ = KINDS[kind]
+    large = encoded(signal(rate, channels), container, codec, rate, bit_rate=250_000)
+    middle = len(large) // 2
+    samples, facts = read(large[:middle] + bytes(100_000) + large[middle + 100_000 :])
+    assert facts.seconds == pytest.approx(SECONDS, abs=0.1)
+    assert bursts(samples)[-1] == pytest.approx(BURSTS[-1], abs=0.1)
+
+
 def test_a_gap_in_the_timestamps_becomes_silence() -> None:
     gap = encoded(signal(48_000), "matroska", "libopus", 48_000, moved=(10.0, 7.0))
     samples, facts = read(gap)

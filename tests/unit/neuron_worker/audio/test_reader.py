@@ -52,10 +52,25 @@ def test_the_recordings_have_their_stated_lengths() -> None:
             assert np.abs(samples[first + 800 : last - 800]).max() < 1e-4
 
 
+@pytest.mark.parametrize("kind", ["wav", "8 kHz mu-law", "24 bit 96 kHz", "flac"])
+def test_not_a_sample_is_lost(files: dict[str, bytes], kind: str) -> None:
+    samples, _ = read(files[kind])
+    assert samples.size == SECONDS * 16_000
+
+
 def test_channels_are_averaged() -> None:
     stereo = np.stack([np.full(16_000, 0.5), np.full(16_000, -0.25)]).astype(np.float32)
     samples, _ = read(encoded(stereo, "wav", "pcm_f32le", 16_000))
     assert samples == pytest.approx(np.full(16_000, 0.125), abs=1e-6)
+
+
+def test_more_channels_than_can_be_mixed_are_refused() -> None:
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
+        out.setparams((65, 2, 16_000, 0, "NONE", ""))
+        out.writeframes(bytes(65 * 2 * 16_000))
+    with pytest.raises(NothingDecodedError, match="bad packets"):
+        read(file.getvalue())
 
 
 def test_the_sound_of_a_film_is_read_without_its_pictures() -> None:
@@ -154,7 +169,7 @@ def test_a_recording_declared_too_long_is_refused_before_it_is_decoded(
 def test_a_recording_of_unknown_length_is_refused_where_it_gets_too_long(
     files: dict[str, bytes],
 ) -> None:
-    blocks = []
+    blocks = list[object]()
     with (
         AudioReader(io.BytesIO(files["bare aac"]), max_seconds=10) as reader,
         pytest.raises(AudioTooLongError),

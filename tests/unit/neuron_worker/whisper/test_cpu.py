@@ -1,11 +1,11 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from neuron_worker.whisper import cpu
 from neuron_worker.whisper.checkpoint import Checkpoint
 from neuron_worker.whisper.cpu import CpuModel, CpuRuntime, PackedLinear
 from neuron_worker.whisper.errors import ArtifactMismatchError
@@ -75,7 +75,7 @@ def test_models_of_different_shapes_share_a_directory(small: Checkpoint, tmp_pat
     ],
 )
 def test_a_model_that_does_not_fit_is_refused(
-    change: dict[str, str],
+    change: dict[str, Any],
     told: str,
     small: Checkpoint,
     tmp_path: Path,
@@ -84,7 +84,7 @@ def test_a_model_that_does_not_fit_is_refused(
     CpuRuntime().compile(small, SHAPES).save(tmp_path)
     of_checkpoint = {key: value for key, value in change.items() if key in ("revision", "name")}
     of_shapes = {key: value for key, value in change.items() if key in ("batch_size", "dtype")}
-    monkeypatch.setattr(cpu.torch, "__version__", change.get("torch", torch.__version__))
+    monkeypatch.setattr(torch, "__version__", change.get("torch", torch.__version__))
     with pytest.raises(ArtifactMismatchError) as refused:
         CpuRuntime().load(tmp_path, replace(small, **of_checkpoint), replace(SHAPES, **of_shapes))
     assert told in str(refused.value)

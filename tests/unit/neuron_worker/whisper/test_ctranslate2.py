@@ -2,6 +2,7 @@ import json
 import struct
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -163,7 +164,7 @@ def test_quantised_weights_are_refused(variables: dict[str, Tensor], tmp_path: P
     ],
 )
 def test_another_kind_of_model_is_refused(
-    keywords: dict[str, str], told: str, variables: dict[str, Tensor], tmp_path: Path
+    keywords: dict[str, Any], told: str, variables: dict[str, Tensor], tmp_path: Path
 ) -> None:
     write_model(tmp_path / "model.bin", variables, heads=4, **keywords)
     with pytest.raises(UnreadableModelError, match=told):
