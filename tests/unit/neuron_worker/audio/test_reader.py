@@ -2,6 +2,7 @@ import io
 import json
 import wave
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -169,7 +170,7 @@ def test_a_recording_declared_too_long_is_refused_before_it_is_decoded(
 def test_a_recording_of_unknown_length_is_refused_where_it_gets_too_long(
     files: dict[str, bytes],
 ) -> None:
-    blocks = list[object]()
+    blocks: list[Any] = []
     with (
         AudioReader(io.BytesIO(files["bare aac"]), max_seconds=10) as reader,
         pytest.raises(AudioTooLongError),
