@@ -38,6 +38,9 @@ BARE_STREAMS = frozenset({"mp3", "aac", "ac3", "eac3", "amr"})
 CHANNELS_MAX = 64
 """libswresample takes no more (SWR_CH_MAX in libswresample/swresample_internal.h)."""
 
+SAMPLE_RATE_MIN, SAMPLE_RATE_MAX = 1_000, 768_000
+"""No recorder works outside; a damaged header can say anything, and a second must fit memory."""
+
 LOST_SECONDS_MIN = 0.1
 """Less is not worth a number in a warning."""
 
@@ -175,8 +178,7 @@ class AudioReader:
             frames = packet.decode()
         except av.FFmpegError:
             return None
-        usable = all(frame.layout.nb_channels <= CHANNELS_MAX for frame in frames)
-        return frames if usable else None
+        return frames if all(map(_is_usable, frames)) else None
 
     def _packets(self) -> Iterator["Packet[AudioStream]"]:
         """The stream's packets; a demuxer that failed may go on behind the damage."""
@@ -250,6 +252,11 @@ def _open(source: Source) -> InputContainer:
         raise NotAudioError(detail=error.strerror) from error
     source.check()
     return container
+
+
+def _is_usable(frame: AudioFrame) -> bool:
+    rate_fits = SAMPLE_RATE_MIN <= frame.sample_rate <= SAMPLE_RATE_MAX
+    return rate_fits and frame.layout.nb_channels <= CHANNELS_MAX
 
 
 def _audio_stream(container: InputContainer) -> AudioStream:
