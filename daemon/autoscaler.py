@@ -7,6 +7,7 @@ and in down to it. Invariant: the floor is a whole number of instances and never
 """
 
 import math
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import structlog
@@ -30,53 +31,45 @@ def floor_vcpus(lane: Lane, work_seconds: float, shard_target_seconds: float, *,
     return min(instances, lane.max_vcpus // lane.instance.vcpus) * lane.instance.vcpus
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Autoscaler:
     """Owns the floor of every lane's compute environment."""
 
-    def __init__(
-        self,
-        *,
-        batch: Batch,
-        outstanding: Outstanding,
-        settings: Settings,
-        metrics: Metrics,
-        clock: Clock,
-    ) -> None:
-        self._batch = batch
-        self._outstanding = outstanding
-        self._settings = settings
-        self._metrics = metrics
-        self._clock = clock
-        self._last_work: dict[str, datetime] = {}
-        self._floors: dict[str, int] = {}
+    batch: Batch
+    outstanding: Outstanding
+    settings: Settings
+    metrics: Metrics
+    clock: Clock
+    _last_work: dict[str, datetime] = field(default_factory=dict, init=False)
+    _floors: dict[str, int] = field(default_factory=dict, init=False)
 
     async def tick(self) -> None:
         """Set each lane's floor, where it has to change."""
-        for lane in self._settings.lanes:
+        for lane in self.settings.lanes:
             if lane.compute_environment is None:
                 continue
             floor = self._target(lane)
             if self._floors.get(lane.name) == floor:
                 continue
-            await self._batch.set_floor(lane.compute_environment, floor)
+            await self.batch.set_floor(lane.compute_environment, floor)
             self._floors[lane.name] = floor
-            self._metrics.floor_vcpus.labels(lane.name).set(floor)
+            self.metrics.floor_vcpus.labels(lane.name).set(floor)
             log.info("floor_set", lane=lane.name, min_vcpus=floor)
 
     def _target(self, lane: Lane) -> int:
-        now = self._clock()
-        runs_profile = self._settings.lane_for(lane.profile) == lane
-        owed = [*self._outstanding.held(), *self._outstanding.ordered()]
+        now = self.clock()
+        runs_profile = self.settings.lane_for(lane.profile) == lane
+        owed = [*self.outstanding.held(), *self.outstanding.ordered()]
         work_seconds = sum(
             one.estimate_seconds for one in owed if runs_profile and one.profile == lane.profile
         )
         if work_seconds:
             self._last_work[lane.name] = now
         last = self._last_work.get(lane.name)
-        keep_warm_seconds = self._settings.autoscaler.keep_warm_seconds
+        keep_warm_seconds = self.settings.autoscaler.keep_warm_seconds
         return floor_vcpus(
             lane,
             work_seconds,
-            self._settings.planner.shard_target_seconds,
+            self.settings.planner.shard_target_seconds,
             warm=last is not None and (now - last).total_seconds() < keep_warm_seconds,
         )

@@ -6,6 +6,8 @@ a copy of a finished one is deleted. Intake stops receiving while enough work is
 backlog waits in SQS, where it costs nothing. A receive in progress is never cancelled.
 """
 
+from dataclasses import dataclass
+
 import structlog
 
 from daemon.clock import Clock
@@ -25,48 +27,38 @@ log = structlog.get_logger()
 RECEIVE_MAX = 10
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Intake:
     """Turns deliveries into owed requests."""
 
-    def __init__(
-        self,
-        *,
-        requests: Queue,
-        dead_letters: Queue,
-        records: Records,
-        outstanding: Outstanding,
-        settings: Settings,
-        metrics: Metrics,
-        clock: Clock,
-    ) -> None:
-        self._requests = requests
-        self._dead_letters = dead_letters
-        self._records = records
-        self._outstanding = outstanding
-        self._settings = settings
-        self._metrics = metrics
-        self._clock = clock
+    requests: Queue
+    dead_letters: Queue
+    records: Records
+    outstanding: Outstanding
+    settings: Settings
+    metrics: Metrics
+    clock: Clock
 
     @property
     def full(self) -> bool:
         """Whether enough work is outstanding."""
-        return len(self._outstanding) >= self._settings.intake.outstanding_max
+        return len(self.outstanding) >= self.settings.intake.outstanding_max
 
     async def poll(self) -> int:
         """Receive once and take what came; returns how many messages came."""
-        settings = self._settings.intake
-        received = await self._requests.receive(
+        settings = self.settings.intake
+        received = await self.requests.receive(
             RECEIVE_MAX, settings.wait_seconds, settings.visibility_seconds
         )
-        self._metrics.received.inc(len(received))
+        self.metrics.received.inc(len(received))
         for position, message in enumerate(received):
             try:
                 await self._take(message)
             except ServiceError:
                 # Without the ledger nothing can be decided: others may try at once.
                 undecided = [left.receipt_handle for left in received[position:]]
-                self._metrics.undecided.inc(len(undecided))
-                await self._requests.extend(undecided, 0)
+                self.metrics.undecided.inc(len(undecided))
+                await self.requests.extend(undecided, 0)
                 raise
         return len(received)
 
@@ -77,7 +69,7 @@ class Intake:
                 await self._split(message, requests)
             elif not requests:
                 log.info("test_event_deleted", message_id=message.message_id)
-                await self._requests.delete([message.receipt_handle])
+                await self.requests.delete([message.receipt_handle])
             else:
                 await self._consider(message, requests[0])
         except Rejected as rejection:
@@ -86,15 +78,15 @@ class Intake:
     async def _consider(self, message: Received, request: Request) -> None:
         owed = self._owed(message, request)
         request_id = owed.item.request_id
-        if (known := self._outstanding.get(request_id)) is not None:
+        if (known := self.outstanding.get(request_id)) is not None:
             self._join(known, owed, message)
             return
-        if self._outstanding.recently_finished(request_id):
+        if self.outstanding.recently_finished(request_id):
             await self._drop(message, request_id, "finished")
             return
         if message.receive_count > 1:
             # Only a message that was received before can have left traces in the ledger.
-            record = await self._records.get(request_id)
+            record = await self.records.get(request_id)
             if record.done is not None:
                 await self._drop(message, request_id, "finished")
                 return
@@ -104,31 +96,31 @@ class Intake:
             if record.outcomes:
                 owed.item = owed.item.model_copy(update={"attempt": record.blamed_attempts + 1})
                 owed.alone = record.outcomes[-1].kind is OutcomeKind.CRASHED
-        self._outstanding.admit(owed)
+        self.outstanding.admit(owed)
         log.info("request_held", request_id=request_id, audio=owed.item.audio)
 
     def _owed(self, message: Received, request: Request) -> Owed:
-        profile = request.profile or self._settings.default_profile
-        if profile not in self._settings.profiles:
+        profile = request.profile or self.settings.default_profile
+        if profile not in self.settings.profiles:
             raise Rejected(
                 RejectReason.UNKNOWN_PROFILE,
                 f"profile: no lane runs {profile!r} (lanes run: "
-                f"{', '.join(sorted(self._settings.profiles))})",
+                f"{', '.join(sorted(self.settings.profiles))})",
                 request.request_id,
             )
-        now = self._clock()
+        now = self.clock()
         return Owed(
             item=WorkItem(
                 request_id=request.request_id or message.message_id,
                 audio=request.audio,
                 audio_version=request.audio_version,
-                output=request.output or self._settings.locations.output,
+                output=request.output or self.settings.locations.output,
                 options=request.options(),
                 metadata=request.metadata,
             ),
             profile=profile,
             estimate_seconds=estimate_seconds(
-                request.duration_seconds, request.size_bytes, self._settings.planner
+                request.duration_seconds, request.size_bytes, self.settings.planner
             ),
             held_since=now,
             messages={
@@ -151,30 +143,30 @@ class Intake:
             )
         # The newest handle is the one that can delete the message.
         known.messages[message.message_id] = copy.messages[message.message_id]
-        self._metrics.duplicates.labels("outstanding").inc()
+        self.metrics.duplicates.labels("outstanding").inc()
         log.info(
             "duplicate_joined", request_id=known.item.request_id, message_id=message.message_id
         )
 
     async def _drop(self, message: Received, request_id: str, known_as: str) -> None:
-        await self._requests.delete([message.receipt_handle])
-        self._metrics.duplicates.labels(known_as).inc()
+        await self.requests.delete([message.receipt_handle])
+        self.metrics.duplicates.labels(known_as).inc()
         log.info("duplicate_deleted", request_id=request_id, known_as=known_as)
 
     async def _split(self, message: Received, requests: tuple[Request, ...]) -> None:
         """One message per object: ids are the same each time, so repeating this harms nothing."""
-        await self._requests.send([Outgoing(r.to_json().decode()) for r in requests])
-        await self._requests.delete([message.receipt_handle])
+        await self.requests.send([Outgoing(r.to_json().decode()) for r in requests])
+        await self.requests.delete([message.receipt_handle])
         log.info("notification_split", message_id=message.message_id, requests=len(requests))
 
     async def _reject(self, message: Received, rejection: Rejected) -> None:
         facts = {"message_id": message.message_id, "request_id": rejection.request_id or ""}
         if rejection.request_id is not None:
-            await self._records.reject(rejection.request_id, rejection.detail, self._clock())
+            await self.records.reject(rejection.request_id, rejection.detail, self.clock())
         letter = dead_letter(
             message.body, reason=rejection.reason, detail=rejection.detail, facts=facts
         )
-        await self._dead_letters.send([letter])
-        await self._requests.delete([message.receipt_handle])
-        self._metrics.rejected.labels(rejection.reason).inc()
+        await self.dead_letters.send([letter])
+        await self.requests.delete([message.receipt_handle])
+        self.metrics.rejected.labels(rejection.reason).inc()
         log.error("message_rejected", reason=rejection.reason, detail=rejection.detail, **facts)

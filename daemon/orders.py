@@ -39,28 +39,19 @@ class OpenOrder:
     ended_shards: set[int] = field(default_factory=set)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Orders:
     """The orders under way, in memory and in the ledger."""
 
-    def __init__(
-        self,
-        *,
-        store: Store,
-        batch: Batch,
-        ledger: Ledger,
-        outstanding: Outstanding,
-        settings: Settings,
-        metrics: Metrics,
-        clock: Clock,
-    ) -> None:
-        self._store = store
-        self._batch = batch
-        self._ledger = ledger
-        self._outstanding = outstanding
-        self._settings = settings
-        self._metrics = metrics
-        self._clock = clock
-        self._open: dict[str, OpenOrder] = {}
+    store: Store
+    batch: Batch
+    ledger: Ledger
+    outstanding: Outstanding
+    settings: Settings
+    metrics: Metrics
+    clock: Clock
+    _open: dict[str, OpenOrder] = field(default_factory=dict, init=False)
+    _submitting: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
     def under_way(self) -> list[OpenOrder]:
         """The orders that are not settled whole, oldest first."""
@@ -69,11 +60,11 @@ class Orders:
     async def place(self, plan: Plan) -> None:
         """Write the order, then submit it. From the first write on, its requests are under way."""
         order = self._order(plan)
-        await self._store.put(self._ledger.open_order(order.order_id), order.to_json())
+        await self.store.put(self.ledger.open_order(order.order_id), order.to_json())
         for item in order.items():
-            if (owed := self._outstanding.get(item.request_id)) is not None:
+            if (owed := self.outstanding.get(item.request_id)) is not None:
                 owed.order_id = order.order_id
-        opened = self._open[order.order_id] = OpenOrder(order)
+        opened = OpenOrder(order)
         log.info(
             "order_written",
             order_id=order.order_id,
@@ -81,24 +72,21 @@ class Orders:
             shards=len(order.shards),
             requests=len(order.items()),
         )
-        await self._submit(opened)
+        async with self._submitting:
+            self._open[order.order_id] = opened
+            await self._submit(opened)
 
     async def submit_missing(self) -> None:
         """Find or submit the job of every open order that has none that we know of."""
         for opened in self.under_way():
-            if opened.job_id is not None:
-                continue
-            lane = self._settings.lane_named(opened.order.lane)
-            opened.job_id = await self._batch.find(lane.job_queue, opened.order.order_id)
-            if opened.job_id is None:
-                await self._submit(opened)
-            else:
-                opened.submitted_at = self._clock()
+            async with self._submitting:
+                if opened.job_id is None:
+                    await self._find_or_submit(opened)
 
     async def adopt(self) -> None:
         """Take over the open orders of whoever wrote them, and answer for their requests."""
-        listed = await self._store.list(self._ledger.open_orders())
-        contents = await asyncio.gather(*(self._store.get(entry.uri) for entry in listed))
+        listed = await self.store.list(self.ledger.open_orders())
+        contents = await asyncio.gather(*(self.store.get(entry.uri) for entry in listed))
         orders = []
         for entry, content in zip(listed, contents, strict=True):
             try:
@@ -108,38 +96,46 @@ class Orders:
         for order in sorted(orders, key=lambda order: order.created_at):
             self._open[order.order_id] = OpenOrder(order)
             for owed in self._owed_by(order):
-                self._outstanding.admit(owed)
+                self.outstanding.admit(owed)
             log.info("order_adopted", order_id=order.order_id, requests=len(order.items()))
         await self.submit_missing()
 
     async def close(self, opened: OpenOrder) -> None:
         """Move the order out of the way: every request in it is settled."""
         order = opened.order
-        await self._store.put(self._ledger.closed_order(order.order_id), order.to_json())
-        await self._store.delete(self._ledger.open_order(order.order_id))
+        await self.store.put(self.ledger.closed_order(order.order_id), order.to_json())
+        await self.store.delete(self.ledger.open_order(order.order_id))
         del self._open[order.order_id]
         log.info("order_closed", order_id=order.order_id)
 
+    async def _find_or_submit(self, opened: OpenOrder) -> None:
+        lane = self.settings.lane_named(opened.order.lane)
+        opened.job_id = await self.batch.find(lane.job_queue, opened.order.order_id)
+        if opened.job_id is None:
+            await self._submit(opened)
+        else:
+            opened.submitted_at = self.clock()
+
     async def _submit(self, opened: OpenOrder) -> None:
         order = opened.order
-        lane = self._settings.lane_named(order.lane)
-        opened.job_id = await self._batch.submit(
+        lane = self.settings.lane_named(order.lane)
+        opened.job_id = await self.batch.submit(
             Submission(
                 name=order.order_id,
                 job_queue=lane.job_queue,
                 job_definition=lane.job_definition,
                 size=len(order.shards),
-                environment={ORDER_VARIABLE: str(self._ledger.open_order(order.order_id))},
+                environment={ORDER_VARIABLE: str(self.ledger.open_order(order.order_id))},
             )
         )
-        opened.submitted_at = self._clock()
-        self._metrics.orders.labels(lane.name).inc()
-        self._metrics.shards.labels(lane.name).inc(len(order.shards))
+        opened.submitted_at = self.clock()
+        self.metrics.orders.labels(lane.name).inc()
+        self.metrics.shards.labels(lane.name).inc(len(order.shards))
         log.info("order_submitted", order_id=order.order_id, job_id=opened.job_id, lane=lane.name)
 
     def _order(self, plan: Plan) -> Order:
-        lane = self._settings.lane_for(plan.profile)
-        now = self._clock()
+        lane = self.settings.lane_for(plan.profile)
+        now = self.clock()
         owed = {request_id: self._held(request_id) for shard in plan.shards for request_id in shard}
         return Order(
             order_id=f"wf-{now:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}",
@@ -154,7 +150,7 @@ class Orders:
         )
 
     def _held(self, request_id: str) -> Owed:
-        owed = self._outstanding.get(request_id)
+        owed = self.outstanding.get(request_id)
         if owed is None or owed.order_id is not None:
             raise KeyError(f"planned a request that is not held: {request_id}")
         return owed
@@ -165,7 +161,7 @@ class Orders:
             yield Owed(
                 item=item,
                 profile=order.profile,
-                estimate_seconds=estimate_seconds(None, None, self._settings.planner),
+                estimate_seconds=estimate_seconds(None, None, self.settings.planner),
                 held_since=order.created_at,
                 messages={message.message_id: message},
                 order_id=order.order_id,

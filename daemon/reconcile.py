@@ -7,6 +7,7 @@ save reading a report twice; every round may be repeated.
 """
 
 import asyncio
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import structlog
@@ -27,34 +28,26 @@ JOB_MISSING_GRACE = timedelta(minutes=10)
 ORDERS_AT_ONCE = 16
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reconciler:
     """Drives every order under way to its end."""
 
-    def __init__(
-        self,
-        *,
-        store: Store,
-        batch: Batch,
-        ledger: Ledger,
-        orders: Orders,
-        outstanding: Outstanding,
-        settlement: Settlement,
-        clock: Clock,
-    ) -> None:
-        self._store = store
-        self._batch = batch
-        self._ledger = ledger
-        self._orders = orders
-        self._outstanding = outstanding
-        self._settlement = settlement
-        self._clock = clock
-        self._turns = asyncio.Semaphore(ORDERS_AT_ONCE)
+    store: Store
+    batch: Batch
+    ledger: Ledger
+    orders: Orders
+    outstanding: Outstanding
+    settlement: Settlement
+    clock: Clock
+    _turns: asyncio.Semaphore = field(
+        default_factory=lambda: asyncio.Semaphore(ORDERS_AT_ONCE), init=False
+    )
 
     async def round(self) -> None:
         """Look at every order once."""
-        await self._orders.submit_missing()
-        opened = self._orders.under_way()
-        jobs = await self._batch.describe(one.job_id for one in opened if one.job_id)
+        await self.orders.submit_missing()
+        opened = self.orders.under_way()
+        jobs = await self.batch.describe(one.job_id for one in opened if one.job_id)
         await asyncio.gather(*(self._advance(one, jobs.get(one.job_id or "")) for one in opened))
 
     async def _advance(self, opened: OpenOrder, job: Job | None) -> None:
@@ -62,27 +55,27 @@ class Reconciler:
             await self._settle_reported(opened)
             for shard_index, end in (await self._newly_ended(opened, job)).items():
                 report = await self._report(opened, shard_index)
-                await self._settlement.settle(
-                    end_of_shard(opened.order, shard_index, report, end, self._clock())
+                await self.settlement.settle(
+                    end_of_shard(opened.order, shard_index, report, end, self.clock())
                 )
                 opened.ended_shards.add(shard_index)
             over = job.status.ended if job else len(opened.ended_shards) == len(opened.order.shards)
-            if over and not self._outstanding.in_order(opened.order.order_id):
-                await self._orders.close(opened)
+            if over and not self.outstanding.in_order(opened.order.order_id):
+                await self.orders.close(opened)
 
     async def _settle_reported(self, opened: OpenOrder) -> None:
-        for entry in await self._store.list(self._ledger.reports(opened.order.order_id)):
+        for entry in await self.store.list(self.ledger.reports(opened.order.order_id)):
             shard_index = int(entry.uri.key.rpartition("/")[2].removesuffix(".json"))
             if opened.report_etags.get(shard_index) == entry.etag:
                 continue
             report = await self._report(opened, shard_index)
             if report is not None:
-                await self._settlement.settle(report.outcomes)
+                await self.settlement.settle(report.outcomes)
                 opened.report_etags[shard_index] = entry.etag
 
     async def _report(self, opened: OpenOrder, shard_index: int) -> ShardReport | None:
-        uri = self._ledger.report(opened.order.order_id, shard_index)
-        content = await self._store.get(uri)
+        uri = self.ledger.report(opened.order.order_id, shard_index)
+        content = await self.store.get(uri)
         return None if content is None else ShardReport.model_validate_json(content)
 
     async def _newly_ended(self, opened: OpenOrder, job: Job | None) -> dict[int, JobEnd]:
@@ -107,14 +100,14 @@ class Reconciler:
         return {index: end for index, end in ends.items() if index not in opened.ended_shards}
 
     async def _failed_children(self, opened: OpenOrder, job: Job) -> dict[int, JobEnd]:
-        failed = await self._batch.failed_children(job.job_id)
+        failed = await self.batch.failed_children(job.job_id)
         new = {f"{job.job_id}:{index}": index for index in failed}
         new = {name: index for name, index in new.items() if index not in opened.ended_shards}
-        children = await self._batch.describe(new)
+        children = await self.batch.describe(new)
         return {new[name]: child.end for name, child in children.items()}
 
     def _is_lost(self, opened: OpenOrder) -> bool:
         return (
             opened.submitted_at is not None
-            and self._clock() - opened.submitted_at > JOB_MISSING_GRACE
+            and self.clock() - opened.submitted_at > JOB_MISSING_GRACE
         )

@@ -62,41 +62,31 @@ def infrastructure_failures(record: Record) -> int:
     return sum(outcome.kind is OutcomeKind.INFRASTRUCTURE for outcome in record.outcomes)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
     """Acts on outcomes: finishes, retries or dead-letters the requests they belong to."""
 
-    def __init__(
-        self,
-        *,
-        requests: Queue,
-        dead_letters: Queue,
-        records: Records,
-        outstanding: Outstanding,
-        settings: RetrySettings,
-        metrics: Metrics,
-        clock: Clock,
-    ) -> None:
-        self._requests = requests
-        self._dead_letters = dead_letters
-        self._records = records
-        self._outstanding = outstanding
-        self._settings = settings
-        self._metrics = metrics
-        self._clock = clock
+    requests: Queue
+    dead_letters: Queue
+    records: Records
+    outstanding: Outstanding
+    settings: RetrySettings
+    metrics: Metrics
+    clock: Clock
 
     async def settle(self, outcomes: Sequence[Outcome]) -> None:
         """Settle each outcome whose request is still under way in that order."""
         finished: list[Owed] = []
         for outcome in outcomes:
-            owed = self._outstanding.get(outcome.request_id)
+            owed = self.outstanding.get(outcome.request_id)
             if owed is None or owed.order_id != outcome.order_id:
                 continue
             if outcome.kind is OutcomeKind.DONE:
                 self._note_done(owed, outcome)
                 finished.append(owed)
                 continue
-            record = await self._records.add(outcome)
-            judged = verdict(outcome, record, self._settings)
+            record = await self.records.add(outcome)
+            judged = verdict(outcome, record, self.settings)
             if judged.fate is Fate.RETRY:
                 self._retry(owed, outcome, judged)
             else:
@@ -106,19 +96,19 @@ class Settlement:
 
     async def _delete(self, finished: Sequence[Owed]) -> None:
         handles = [handle for owed in finished for handle in owed.receipt_handles]
-        failed = await self._requests.delete(handles)
+        failed = await self.requests.delete(handles)
         if failed:
             # The messages come back when their visibility ends; intake knows them as finished.
             log.warning("messages_not_deleted", count=len(failed))
         for owed in finished:
-            self._outstanding.finish(owed.item.request_id)
+            self.outstanding.finish(owed.item.request_id)
 
     def _note_done(self, owed: Owed, outcome: Outcome) -> None:
-        self._metrics.settled.labels(owed.profile, Fate.FINISH, "").inc()
-        self._metrics.audio_seconds.labels(owed.profile).inc(outcome.audio_seconds)
-        self._metrics.worker_seconds.labels(owed.profile).inc(outcome.wall_seconds)
-        self._metrics.turnaround_seconds.labels(owed.profile).observe(
-            (self._clock() - owed.message.received_at).total_seconds()
+        self.metrics.settled.labels(owed.profile, Fate.FINISH, "").inc()
+        self.metrics.audio_seconds.labels(owed.profile).inc(outcome.audio_seconds)
+        self.metrics.worker_seconds.labels(owed.profile).inc(outcome.wall_seconds)
+        self.metrics.turnaround_seconds.labels(owed.profile).observe(
+            (self.clock() - owed.message.received_at).total_seconds()
         )
         log.info(
             "request_done",
@@ -130,14 +120,14 @@ class Settlement:
         )
 
     def _retry(self, owed: Owed, outcome: Outcome, judged: Verdict) -> None:
-        now = self._clock()
+        now = self.clock()
         owed.order_id = None
         owed.held_since = now
         owed.not_before = now + timedelta(seconds=judged.delay_seconds)
         owed.alone = judged.alone
         if outcome.kind is not OutcomeKind.INFRASTRUCTURE:
             owed.item = owed.item.model_copy(update={"attempt": owed.item.attempt + 1})
-        self._metrics.retried.labels(owed.profile, outcome.reason or "").inc()
+        self.metrics.retried.labels(owed.profile, outcome.reason or "").inc()
         log.warning(
             "request_retried",
             request_id=owed.item.request_id,
@@ -149,7 +139,7 @@ class Settlement:
         )
 
     async def _give_up(self, owed: Owed, outcome: Outcome, record: Record) -> None:
-        await self._records.dead_letter(record, self._clock())
+        await self.records.dead_letter(record, self.clock())
         letter = dead_letter(
             owed.message.body,
             reason=outcome.reason or outcome.kind,
@@ -160,8 +150,8 @@ class Settlement:
                 "order_ids": ",".join(known.order_id for known in record.outcomes),
             },
         )
-        await self._dead_letters.send([letter])
-        self._metrics.settled.labels(owed.profile, Fate.DEAD_LETTER, outcome.reason or "").inc()
+        await self.dead_letters.send([letter])
+        self.metrics.settled.labels(owed.profile, Fate.DEAD_LETTER, outcome.reason or "").inc()
         log.error(
             "request_dead_lettered",
             request_id=owed.item.request_id,
