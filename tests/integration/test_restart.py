@@ -93,6 +93,24 @@ def test_a_worker_that_is_killed_is_blamed_on_the_request_in_hand_alone(cloud: C
     assert blamed == {name: int(name == victim[1]) for name in ids}
 
 
+def test_a_job_that_an_operator_ends_is_done_again_and_nobody_is_blamed(cloud: Cloud) -> None:
+    with cloud.daemon() as daemon:
+        ids = send_recordings(cloud, "ended")
+        order = wait_until("the order is with Batch", lambda: daemon.event("order_submitted"))
+        wait_until("a request is in hand", lambda: in_hand(cloud, str(order["order_id"])))
+        cloud.batch.terminate_job(jobId=str(order["job_id"]), reason="making room")
+
+        records = [cloud.fate(request_id) for request_id in ids]
+        retried = daemon.metric("whisper_fleet_requests_retried_total")
+        interrupted = daemon.event("request_retried")
+
+    assert all(record.done for record in records)
+    assert [record.blamed_attempts for record in records] == [0] * 4
+    assert retried > 0
+    assert interrupted
+    assert "making room" in interrupted["detail"]
+
+
 def in_hand(cloud: Cloud, order_id: str) -> tuple[int, str] | None:
     """The shard and the id of some request that a worker has in hand."""
     prefix = cloud.ledger.reports(order_id)
