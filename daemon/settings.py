@@ -73,7 +73,7 @@ class PlannerSettings(_Table):
     linger_seconds: float = Field(default=60, ge=0)
     shard_target_seconds: float = Field(default=600, gt=0)
     order_shards_max: int = Field(default=200, ge=2, le=ARRAY_SIZE_MAX)
-    order_requests_max: int = Field(default=1_000, ge=2, le=10_000)
+    order_requests_max: int = Field(default=1_000, ge=1, le=10_000)
     real_time_factor: float = Field(default=0.02, gt=0, le=10)
     assumed_audio_seconds: float = Field(default=300, gt=0)
     assumed_bytes_per_second: float = Field(default=16_000, gt=0)

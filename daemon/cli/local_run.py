@@ -33,6 +33,11 @@ from neuron_worker.contract import Ledger, S3Uri, TranscriptFormat
 
 T = TypeVar("T")
 
+LINGER_SECONDS = 5.0
+"""For a request that is tried again, and while the queue is slow to hand over the others."""
+
+ORDER_REQUESTS_MAX = 1_000
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -126,7 +131,7 @@ async def transcribe(
         for recording, stem in zip(recordings, stems, strict=True)
     ]
     async with small_cloud(cores=cores, model=model, work_folder=work_folder) as cloud:
-        settings = Settings(**settings_document(cloud, model))
+        settings = Settings(**_all_together(settings_document(cloud, model), len(jobs)))
         queues = settings.queues
         async with open_world(queues.requests, queues.dead_letters) as world:
             dispatcher = Dispatcher(settings, world)
@@ -149,6 +154,13 @@ async def transcribe(
             retries=int(dispatcher.metrics.total("requests_retried_total")),
             figures=cloud.batch.figures(),
         )
+
+
+def _all_together(document: dict[str, Any], requests: int) -> dict[str, Any]:
+    """Settings for a known number of requests: none lingers once all of them are there."""
+    together = min(requests, ORDER_REQUESTS_MAX)
+    planner = {"linger_seconds": LINGER_SECONDS, "order_requests_max": together}
+    return {**document, "planner": planner}
 
 
 def _request(recording: Path, options: dict[str, object]) -> Request:

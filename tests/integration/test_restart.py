@@ -12,6 +12,9 @@ from tests.running import Cloud, Daemon, wait_until
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"
 
+ALL_TOGETHER = {"linger_seconds": 3600, "order_requests_max": 4}
+"""One order as soon as all four recordings are there."""
+
 
 def send_recordings(cloud: Cloud, prefix: str) -> list[str]:
     ids = []
@@ -38,7 +41,7 @@ def test_after_sigterm_held_messages_are_visible_at_once(cloud: Cloud) -> None:
 
 
 def test_a_second_daemon_finishes_what_the_first_began(cloud: Cloud) -> None:
-    with cloud.daemon() as first:
+    with cloud.daemon(planner=ALL_TOGETHER) as first:
         ids = send_recordings(cloud, "passed-on")
         wait_until("the order is with Batch", lambda: first.event("order_submitted"))
 
@@ -59,7 +62,7 @@ def test_a_second_daemon_finishes_what_the_first_began(cloud: Cloud) -> None:
 
 
 def test_after_a_kill_the_next_daemon_adopts_the_order_that_runs(cloud: Cloud) -> None:
-    with cloud.daemon() as first:
+    with cloud.daemon(planner=ALL_TOGETHER) as first:
         ids = send_recordings(cloud, "killed")
         wait_until("the order is with Batch", lambda: first.event("order_submitted"))
         first.process.kill()
