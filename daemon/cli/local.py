@@ -40,7 +40,7 @@ def run(
         bool, typer.Option("--overwrite", help="Replace transcripts that are there already.")
     ] = False,
 ) -> None:
-    """Transcribe recordings through the whole path, and write DIR/<stem>.<format>.
+    """Transcribe recordings through the whole path, and write `DIR/<stem>.<format>`.
 
     Example: `whisper-fleet local run talk.mp4 calls/ --out transcripts --formats srt,txt`
 
