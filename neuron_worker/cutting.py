@@ -44,8 +44,12 @@ SPEECH_MIN = _frames(0.1)
 PADDING = _frames(0.3)
 """Kept around speech, for soft onsets and endings."""
 
-SILENCE_MAX = _frames(3.0)
-"""A span holds no longer silence: inside one Whisper invents text, or stops before its end."""
+SILENCE_MAX = _frames(5.0)
+"""A span holds no longer silence, in which Whisper invents text or stops before its end.
+
+Measured on clips of speech 2 to 5 s apart: 3 s in its place takes 1.6 times as many spans, and the
+word error rate stays the same (9.8 against 9.7 %, tiny.en).
+"""
 
 FORCED_CUT_REACH = SPAN_MAX // 4
 """Where nobody pauses, the cut falls at the least likely speech among this many last frames."""
@@ -158,7 +162,7 @@ def best_pause(ended: Sequence[Span], speaking_from: int, limit: int) -> int | N
     """The index of the speech behind which to cut a span that must end at `limit` at the latest.
 
     A pause is worth up to 1, and each frame cut off the span costs its share of a whole one. None
-    where no pause is worth its cost.
+    where no pause is worth its cost, which the pause that lies across `limit` always is.
     """
     starts = [*(speech.start for speech in ended), speaking_from][1:]
     worths = [

@@ -132,7 +132,10 @@ def test_hesitant_frames_continue_speech_but_do_not_start_it() -> None:
 
 def test_a_long_silence_is_left_out() -> None:
     first, second = spans_of(speech(100) + silence(SILENCE_MAX) + speech(100))
-    assert (first, second) == (Span(0, 100 + PADDING), Span(193 - PADDING, 293))
+    assert (first, second) == (
+        Span(0, 100 + PADDING),
+        Span(100 + SILENCE_MAX - PADDING, 200 + SILENCE_MAX),
+    )
 
 
 def test_shorter_silences_are_filled_over() -> None:
@@ -164,6 +167,13 @@ def test_a_pause_too_early_for_its_worth_is_not_taken() -> None:
     """A breath after 3 s would waste nine tenths of a pass."""
     assert best_pause([Span(0, 100)], 100 + PAUSE_MIN, SPAN_MAX) is None
     assert best_pause([Span(0, 900)], 900 + PAUSE_MIN, SPAN_MAX) == 0
+
+
+def test_the_pause_across_the_limit_is_always_worth_its_cost() -> None:
+    longest = SILENCE_MAX - 1
+    for pause in range(PAUSE_MIN, longest + 1):
+        for end in range(SPAN_MAX - pause, SPAN_MAX + 1):
+            assert best_pause([Span(0, end)], end + pause, SPAN_MAX) == 0
 
 
 def test_without_a_pause_the_cut_falls_where_speech_is_least_likely() -> None:
