@@ -3,7 +3,8 @@
 SQS and S3 are moto's server; Batch is `daemon.embedded.batch`. Inside `small_cloud` the usual AWS
 variables of this process point at it, so every client made there is the one of production.
 
-Departures from AWS: one account, any credentials, nothing survives the end of the process.
+Departures from AWS: one account, any credentials, one cloud at a time in a process, and nothing
+survives it.
 """
 
 import json
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from moto.core.model_instances import reset_model_data
 from moto.server import ThreadedMotoServer
 
 from daemon import catalogue
@@ -84,6 +86,8 @@ async def small_cloud(*, cores: int, model: str, work_folder: Path) -> AsyncIter
                 yield cloud
     finally:
         moto.stop()
+        # moto keeps its state in the process: the next small cloud must not find this one's.
+        reset_model_data()
 
 
 def _aws_variables(endpoint_url: str) -> dict[str, str]:
