@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from moto.core.base_backend import BackendDict
 from moto.core.model_instances import reset_model_data
 from moto.server import ThreadedMotoServer
 
@@ -87,6 +88,7 @@ async def small_cloud(*, cores: int, model: str, work_folder: Path) -> AsyncIter
     finally:
         moto.stop()
         # moto keeps its state in the process: the next small cloud must not find this one's.
+        BackendDict.reset()
         reset_model_data()
 
 
