@@ -16,7 +16,10 @@ class AwsBatch:
         self._batch = batch
 
     async def submit(self, submission: Submission) -> str:
-        """Submit a job, an array when it has more than one child; returns its id."""
+        """Submit a job, an array when it has more than one child; returns its id.
+
+        SubmitJob knows no token against repeats: when no answer came, find out by `find`.
+        """
         request: dict[str, Any] = {
             "jobName": submission.name,
             "jobQueue": submission.job_queue,
@@ -30,7 +33,9 @@ class AwsBatch:
         }
         if submission.size > 1:
             request["arrayProperties"] = {"size": submission.size}
-        answer = await retrying("batch", lambda: self._batch.submit_job(**request))
+        answer = await retrying(
+            "batch", lambda: self._batch.submit_job(**request), repeatable=False
+        )
         return str(answer["jobId"])
 
     async def describe(self, job_ids: Iterable[str]) -> dict[str, Job]:

@@ -47,22 +47,29 @@ HTTP_TOO_MANY_REQUESTS = 429
 HTTP_SERVER_ERROR = 500
 
 
+def throttled(error: BaseException) -> bool:
+    """Whether the service turned the call away unheard, because there were too many."""
+    if not isinstance(error, ClientError):
+        return False
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    code = error.response.get("Error", {}).get("Code")
+    return code in THROTTLES or status == HTTP_TOO_MANY_REQUESTS
+
+
 def worth_retrying(error: BaseException) -> bool:
     """Whether the same call may succeed a moment later."""
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        return (
-            error.response.get("Error", {}).get("Code") in THROTTLES
-            or status == HTTP_TOO_MANY_REQUESTS
-            or status >= HTTP_SERVER_ERROR
-        )
+        return throttled(error) or status >= HTTP_SERVER_ERROR
     return isinstance(error, (BotoCoreError, ConnectionFault, TimeoutError, ConnectionError))
 
 
-async def retrying(service: str, call: Callable[[], Awaitable[T]]) -> T:
+async def retrying(service: str, call: Callable[[], Awaitable[T]], *, repeatable: bool = True) -> T:
     """Call until it succeeds.
 
-    Raises `Unavailable` when the budget is spent, `Refused` when trying again cannot help.
+    A call that must not be made twice is not `repeatable`: it is made again only after a throttle,
+    which says that it was not heard. Raises `Unavailable` when the budget is spent or the call may
+    have been heard, and `Refused` when trying again cannot help.
     """
 
     async def attempt() -> T:
@@ -75,7 +82,7 @@ async def retrying(service: str, call: Callable[[], Awaitable[T]]) -> T:
         )
 
     attempts = AsyncRetrying(
-        retry=retry_if_exception(worth_retrying),
+        retry=retry_if_exception(worth_retrying if repeatable else throttled),
         wait=wait_random_exponential(multiplier=WAIT_FIRST_SECONDS, max=WAIT_MAX_SECONDS),
         stop=stop_after_delay(BUDGET_SECONDS),
         before_sleep=note,
