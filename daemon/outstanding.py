@@ -50,9 +50,6 @@ class Outstanding:
     def __len__(self) -> int:
         return len(self._owed)
 
-    def __contains__(self, request_id: str) -> bool:
-        return request_id in self._owed
-
     def get(self, request_id: str) -> Owed | None:
         """The owed request, if it is outstanding."""
         return self._owed.get(request_id)

@@ -49,9 +49,7 @@ def estimate_seconds(
     return duration_seconds * settings.real_time_factor
 
 
-def plan(
-    held: Sequence[Candidate], settings: PlannerSettings, now: datetime, *, draining: bool = False
-) -> list[Plan]:
+def plan(held: Sequence[Candidate], settings: PlannerSettings, now: datetime) -> list[Plan]:
     """The orders to make now. Requests that are in none of them stay held."""
     by_profile: dict[str, list[Candidate]] = defaultdict(list)
     for candidate in held:
@@ -59,7 +57,7 @@ def plan(
             by_profile[candidate.profile].append(candidate)
     plans = []
     for profile, ready in by_profile.items():
-        if draining or _is_due(ready, settings, now):
+        if _is_due(ready, settings, now):
             plans += [
                 Plan(profile, shards(some, settings))
                 for some in _chunks(ready, settings.order_requests_max)

@@ -49,8 +49,6 @@ JOB_TIMEOUT_SECONDS = 6 * 3600
 class SmallCloud:
     """What was set up, by name."""
 
-    endpoint_url: str
-    batch_endpoint_url: str
     requests_url: str
     dead_letters_url: str
     job_queue: str
@@ -83,7 +81,7 @@ async def small_cloud(*, cores: int, model: str, work_folder: Path) -> AsyncIter
             environment["AWS_ENDPOINT_URL_BATCH"] = batch.endpoint_url
             with _process_environment(environment):
                 async with connect() as clients:
-                    cloud = await _furnish(clients, batch, endpoint_url, cores, model, environment)
+                    cloud = await _furnish(clients, batch, cores, model, environment)
                 yield cloud
     finally:
         moto.stop()
@@ -130,7 +128,6 @@ def _process_environment(wanted: Mapping[str, str]) -> Iterator[None]:
 async def _furnish(
     clients: Clients,
     batch: EmbeddedBatch,
-    endpoint_url: str,
     cores: int,
     model: str,
     environment: Mapping[str, str],
@@ -162,8 +159,6 @@ async def _furnish(
     )
     definition = await clients.batch.register_job_definition(**_job_definition(lane, model))
     return SmallCloud(
-        endpoint_url=endpoint_url,
-        batch_endpoint_url=batch.endpoint_url,
         requests_url=requests_url,
         dead_letters_url=dead_letters_url,
         job_queue=lane,

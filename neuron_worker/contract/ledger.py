@@ -100,10 +100,6 @@ class Ledger:
         """The prefix of all open orders."""
         return self.root.join("orders", "open", "")
 
-    def closed_orders(self) -> S3Uri:
-        """The prefix of all closed orders."""
-        return self.root.join("orders", "closed", "")
-
     def reports(self, order_id: str) -> S3Uri:
         """The prefix of an order's shard reports."""
         return self.root.join("orders", "reports", order_id, "")

@@ -30,10 +30,6 @@ def test_enough_work_for_two_shards_does_not_wait() -> None:
     assert order.shards == (("a",), ("b",))
 
 
-def test_draining_waits_for_nothing() -> None:
-    assert len(plan([candidate("a")], SETTINGS, NOW, draining=True)) == 1
-
-
 def test_profiles_never_share_an_order() -> None:
     held = [candidate("a", 500), candidate("b", 500, profile="large-v3")]
 
