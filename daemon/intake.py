@@ -161,12 +161,12 @@ class Intake:
 
     async def _reject(self, message: Received, rejection: Rejected) -> None:
         facts = {"message_id": message.message_id, "request_id": rejection.request_id or ""}
-        if rejection.request_id is not None:
-            await self.records.reject(rejection.request_id, rejection.detail, self.clock())
         letter = dead_letter(
             message.body, reason=rejection.reason, detail=rejection.detail, facts=facts
         )
         await self.dead_letters.send([letter])
+        if rejection.request_id is not None:
+            await self.records.reject(rejection.request_id, rejection.detail, self.clock())
         await self.requests.delete([message.receipt_handle])
         self.metrics.rejected.labels(rejection.reason).inc()
         log.error("message_rejected", reason=rejection.reason, detail=rejection.detail, **facts)

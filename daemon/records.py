@@ -21,13 +21,14 @@ class Records:
         return Record.model_validate_json(content)
 
     async def add(self, outcome: Outcome) -> Record:
-        """Add a failure, once per order. After a dead letter the request starts afresh."""
+        """Add a failure, once per order. In a new order after a dead letter it starts afresh."""
         record = await self.get(outcome.request_id)
+        if any(known.order_id == outcome.order_id for known in record.outcomes):
+            return record
         if record.dead_lettered_at is not None:
             record = Record(request_id=record.request_id)
-        if all(known.order_id != outcome.order_id for known in record.outcomes):
-            record = record.model_copy(update={"outcomes": (*record.outcomes, outcome)})
-            await self._put(record)
+        record = record.model_copy(update={"outcomes": (*record.outcomes, outcome)})
+        await self._put(record)
         return record
 
     async def dead_letter(self, record: Record, now: datetime) -> None:

@@ -1,8 +1,8 @@
 """Settle: what an outcome means for its request, and for the messages that owe it.
 
 `verdict` is pure; `Settlement` acts on it. The order of its writes keeps the promise that nothing
-is lost: what is known goes to the record first, then to the dead-letter queue, and only then are
-messages deleted.
+is lost: a failure goes to the record, a dead letter is sent before the record calls the request
+given up, and only then are messages deleted. Whatever is interrupted is settled once more.
 """
 
 from collections.abc import Sequence
@@ -77,13 +77,13 @@ class Settlement:
     async def settle(self, outcomes: Sequence[Outcome]) -> None:
         """Settle each outcome whose request is still under way in that order."""
         finished: list[Owed] = []
+        done: list[tuple[Owed, Outcome]] = []
         for outcome in outcomes:
             owed = self.outstanding.get(outcome.request_id)
             if owed is None or owed.order_id != outcome.order_id:
                 continue
             if outcome.kind is OutcomeKind.DONE:
-                self._note_done(owed, outcome)
-                finished.append(owed)
+                done.append((owed, outcome))
                 continue
             record = await self.records.add(outcome)
             judged = verdict(outcome, record, self.settings)
@@ -92,7 +92,9 @@ class Settlement:
             else:
                 await self._give_up(owed, outcome, record)
                 finished.append(owed)
-        await self._delete(finished)
+        await self._delete([*finished, *(owed for owed, _ in done)])
+        for owed, outcome in done:
+            self._note_done(owed, outcome)
 
     async def _delete(self, finished: Sequence[Owed]) -> None:
         handles = [handle for owed in finished for handle in owed.receipt_handles]
@@ -139,7 +141,6 @@ class Settlement:
         )
 
     async def _give_up(self, owed: Owed, outcome: Outcome, record: Record) -> None:
-        await self.records.dead_letter(record, self.clock())
         letter = dead_letter(
             owed.message.body,
             reason=outcome.reason or outcome.kind,
@@ -151,6 +152,7 @@ class Settlement:
             },
         )
         await self.dead_letters.send([letter])
+        await self.records.dead_letter(record, self.clock())
         self.metrics.settled.labels(owed.profile, Fate.DEAD_LETTER, outcome.reason or "").inc()
         log.error(
             "request_dead_lettered",

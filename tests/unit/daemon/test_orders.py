@@ -9,34 +9,16 @@ from daemon.metrics import Metrics
 from daemon.orders import Orders
 from daemon.outstanding import Outstanding, Owed
 from daemon.planner import Plan
-from daemon.ports import Job, Listed, Submission, Unavailable
+from daemon.ports import Job, Submission, Unavailable
 from daemon.settings import load
 from neuron_worker.contract import Ledger, Order, S3Uri, WorkItem
 from neuron_worker.contract.order import Message
+from tests.memory import MemoryStore
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 LEDGER = Ledger(S3Uri.parse("s3://ledger/"))
 SETTINGS = load(Path(__file__).parents[3] / "config" / "daemon.toml")
 PROFILE = SETTINGS.default_profile
-
-
-class MemoryStore:
-    """The store's port over a dict."""
-
-    def __init__(self) -> None:
-        self.objects: dict[S3Uri, bytes] = {}
-
-    async def get(self, uri: S3Uri) -> bytes | None:
-        return self.objects.get(uri)
-
-    async def put(self, uri: S3Uri, content: bytes) -> None:
-        self.objects[uri] = content
-
-    async def delete(self, uri: S3Uri) -> None:
-        self.objects.pop(uri, None)
-
-    async def list(self, prefix: S3Uri) -> list[Listed]:
-        return [Listed(uri, "") for uri in self.objects if uri.key.startswith(prefix.key)]
 
 
 class SlowBatch:
