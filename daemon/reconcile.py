@@ -48,7 +48,13 @@ class Reconciler:
         await self.orders.submit_missing()
         opened = self.orders.under_way()
         jobs = await self.batch.describe(one.job_id for one in opened if one.job_id)
-        await asyncio.gather(*(self._advance(one, jobs.get(one.job_id or "")) for one in opened))
+        # All are waited for, also behind a failure: two rounds must never work on one order.
+        ends = await asyncio.gather(
+            *(self._advance(one, jobs.get(one.job_id or "")) for one in opened),
+            return_exceptions=True,
+        )
+        for error in filter(None, ends):
+            raise error
 
     async def _advance(self, opened: OpenOrder, job: Job | None) -> None:
         async with self._turns:
