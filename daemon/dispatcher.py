@@ -2,7 +2,7 @@
 
     intake ─► planner ─► orders ─► Batch ─► reconcile ─► settle
 
-Start: adopt the open orders of whoever ran before. Run: five loops, supervised. Stop: the receives
+Start: adopt the open orders of whoever ran before. Run: the loops, supervised. Stop: the receives
 in progress are drained, held messages become visible again at once, and messages under way get a
 whole visibility timeout more, time for the next daemon to adopt their orders.
 """
