@@ -55,12 +55,17 @@ FORCED_CUT_REACH = SPAN_MAX // 4
 """Where nobody pauses, the cut falls at the least likely speech among this many last frames."""
 
 
+OVERLAP = _frames(2.0)
+"""Two spans share this much where the cut falls into speech, so that no word is cut in two."""
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The frames from `start` to before `end`."""
+    """The frames from `start` to before `end`, and the stretches of speech among them."""
 
     start: int
     end: int
+    speech: tuple["Span", ...] = ()
 
 
 class Cutter:
@@ -116,31 +121,34 @@ class Cutter:
 
     def _end_speech(self, speaking: "_Speaking", end: int) -> None:
         self._speaking = None
-        if speaking.goes_on or end - speaking.start >= SPEECH_MIN:
+        if speaking.counted_to or end - speaking.start >= SPEECH_MIN:
             self._ended.append(Span(speaking.start, end))
-            self.speech_frames += end - speaking.start
+            self.speech_frames += max(0, end - max(speaking.start, speaking.counted_to))
 
     def _cut_behind_all(self) -> Span:
-        start = self.needed_from
-        self._cut = min(self._ended[-1].end + PADDING, start + SPAN_MAX, self._seen)
+        start, speech = self.needed_from, self._ended
+        self._cut = min(speech[-1].end + PADDING, start + SPAN_MAX, self._seen)
         self._ended = []
-        return Span(start, self._cut)
+        return Span(start, self._cut, tuple(speech))
 
     def _cut_full(self, speaking: "_Speaking") -> Span:
         start = self.needed_from
         limit = start + SPAN_MAX
         behind = best_pause(self._ended, speaking.start, limit)
         if behind is None:
-            self._cut = self._least_likely(max(speaking.start + 1, limit - FORCED_CUT_REACH), limit)
-            self.speech_frames += self._cut - speaking.start
-            self._speaking = _Speaking(self._cut, goes_on=True)
+            end = self._least_likely(max(speaking.start + 1, limit - FORCED_CUT_REACH), limit)
+            speech = [*self._ended, Span(speaking.start, end)]
+            self.speech_frames += max(0, end - max(speaking.start, speaking.counted_to))
+            # No further back than half of the span, lest a shorter one be heard all over again.
+            self._cut = max(end - OVERLAP, (start + end) // 2)
+            self._speaking = _Speaking(self._cut, counted_to=end)
             self._ended = []
         else:
-            last, after = self._ended[behind], self._ended[behind + 1 :]
-            pause = (after[0].start if after else speaking.start) - last.end
-            self._cut = min(last.end + min(PADDING, pause // 2), limit)
+            speech, after = self._ended[: behind + 1], self._ended[behind + 1 :]
+            pause = (after[0].start if after else speaking.start) - speech[-1].end
+            end = self._cut = min(speech[-1].end + min(PADDING, pause // 2), limit)
             self._ended = after
-        return Span(start, self._cut)
+        return Span(start, end, tuple(speech))
 
     def _least_likely(self, first: int, last: int) -> int:
         """The frame from `first` to `last` that is least likely speech, the latest of equals."""
@@ -154,8 +162,8 @@ class _Speaking:
 
     start: int
     quiet_from: int | None = None
-    goes_on: bool = False
-    """It began in an earlier span, so that it is speech however short the rest."""
+    counted_to: int = 0
+    """Up to here it was in the span before, so that it is speech however short the rest."""
 
 
 def best_pause(ended: Sequence[Span], speaking_from: int, limit: int) -> int | None:

@@ -102,6 +102,7 @@ def _json(transcript: Transcript) -> str:
         "model": transcript.model,
         "task": transcript.task,
         "language": transcript.language,
+        "language_probability": _number(transcript.language_probability),
         "duration_seconds": _number(transcript.audio_seconds),
         "speech_seconds": _number(transcript.speech_seconds),
         "text": transcript.text,
@@ -120,7 +121,12 @@ def _segment(id_: int, segment: Segment) -> dict[str, Any]:
         "text": segment.text.strip(),
         "average_log_probability": _number(segment.average_log_probability),
         "no_speech_probability": _number(segment.no_speech_probability),
+        "compression_ratio": _number(segment.compression_ratio),
+        "temperature": _number(segment.temperature),
+        "doubts": segment.doubts,
     }
+    if segment.channel is not None:
+        content["channel"] = segment.channel
     if segment.words:
         content["words"] = [_word(word) for word in segment.words]
     return content
@@ -135,9 +141,9 @@ def _word(word: Word) -> dict[str, Any]:
     }
 
 
-def _number(value: float) -> float | None:
+def _number(value: float | None) -> float | None:
     """To the millisecond, or a thousandth; JSON has no way to write what is not finite."""
-    return round(value, 3) if math.isfinite(value) else None
+    return round(value, 3) if value is not None and math.isfinite(value) else None
 
 
 _WRITERS: dict[TranscriptFormat, Callable[[Transcript], str]] = {

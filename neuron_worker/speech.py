@@ -1,6 +1,6 @@
 """Find speech and cut it into windows of at most 30 s at silences."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -12,7 +12,14 @@ import onnxruntime
 
 from neuron_worker.cutting import FRAME_SAMPLES, SAMPLE_RATE, WINDOW_MAX_SECONDS, Cutter, Span
 
-__all__ = ["SAMPLE_RATE", "WINDOW_MAX_SECONDS", "SpeechCutter", "SpeechDetector", "Window"]
+__all__ = [
+    "SAMPLE_RATE",
+    "WINDOW_MAX_SECONDS",
+    "SpeechCutter",
+    "SpeechDetector",
+    "Stretch",
+    "Window",
+]
 
 CONTEXT_SAMPLES = 64
 """Silero VAD sees the 4 ms before each frame, too (silero_vad/sequence_vad.py)."""
@@ -20,7 +27,7 @@ CONTEXT_SAMPLES = 64
 STATE_SHAPE = (1, 1, 128)
 """Of each of the network's two states (silero_vad/sequence_vad.py)."""
 
-FRAMES_PER_CALL = 512
+RUN_SAMPLES = 512 * FRAME_SAMPLES
 """16 s in one run of the network; between 256 and 1,000 frames it was measured fastest."""
 
 Samples = npt.NDArray[np.float32]
@@ -28,14 +35,52 @@ Samples = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
+class Stretch:
+    """From one second of the audio to another."""
+
+    start_seconds: float
+    end_seconds: float
+
+    @property
+    def seconds(self) -> float:
+        """How long it is; negative where it ends before it starts."""
+        return self.end_seconds - self.start_seconds
+
+
+@dataclass(frozen=True, slots=True)
 class Window:
     """A contiguous stretch of audio with speech in it, for one pass of the encoder.
 
     `samples` is mono float32 at 16 kHz; sample i was heard at `start_seconds + i / SAMPLE_RATE`.
+    `speech` are the stretches of it that the detector takes for speech, in seconds from the start
+    of the audio.
     """
 
     start_seconds: float
     samples: Samples
+    speech: tuple[Stretch, ...] = ()
+
+    @property
+    def end_seconds(self) -> float:
+        """Where it ends, from the start of the audio."""
+        return self.start_seconds + self.samples.size / SAMPLE_RATE
+
+    def part(self, stretch: Stretch) -> "Window":
+        """What of it lies in a stretch."""
+        first = max(0, round((stretch.start_seconds - self.start_seconds) * SAMPLE_RATE))
+        last = round((stretch.end_seconds - self.start_seconds) * SAMPLE_RATE)
+        inside = (
+            Stretch(
+                max(speech.start_seconds, stretch.start_seconds),
+                min(speech.end_seconds, stretch.end_seconds),
+            )
+            for speech in self.speech
+        )
+        return Window(
+            self.start_seconds + first / SAMPLE_RATE,
+            self.samples[first:last],
+            tuple(speech for speech in inside if speech.seconds > 0),
+        )
 
 
 class SpeechCutter:
@@ -44,28 +89,45 @@ class SpeechCutter:
     def __init__(self) -> None:
         self._detector = SpeechDetector()
         self._cutter = Cutter()
+        self._gathered: list[Samples] = []
+        self._held, self._held_from = np.empty(0, np.float32), 0
 
     @property
     def speech_seconds(self) -> float:
-        """How much of the audio was speech; final once `windows` has ended."""
-        return self._cutter.speech_frames * FRAME_SAMPLES / SAMPLE_RATE
+        """How much of the audio was speech; final once it is finished."""
+        return _seconds(self._cutter.speech_frames)
 
-    def windows(self, blocks: Iterable[Samples]) -> Iterator[Window]:
-        """Windows in order, which never overlap, and hold every frame of speech between them.
+    def push(self, samples: Samples) -> Iterator[Window]:
+        """Take in the next samples of the recording; yields the windows that became certain.
 
-        Holds at most a window's audio and what comes in with one run of the detector.
+        Windows come in order and hold every frame of speech between them. Two of them overlap only
+        where nobody pauses for as long as a window lasts. Holds at most a window's audio and what
+        goes into one run of the detector.
         """
-        held, held_from = np.empty(0, np.float32), 0
-        for samples in _runs(blocks):
-            held = np.concatenate([held, samples])
-            for probability in self._detector.probabilities(samples).tolist():
-                for span in self._cutter.push(probability):
-                    yield _window(span, held, held_from)
-            needed_from = self._cutter.needed_from
-            held = held[(needed_from - held_from) * FRAME_SAMPLES :]
-            held_from = needed_from
+        self._gathered.append(samples)
+        count = sum(part.size for part in self._gathered)
+        if count >= RUN_SAMPLES:
+            gathered = np.concatenate(self._gathered)
+            whole = count - count % RUN_SAMPLES
+            self._gathered = [gathered[whole:]]
+            yield from self._detect(gathered[:whole])
+
+    def finish(self) -> Iterator[Window]:
+        """The recording has ended; yields the windows that are left."""
+        if rest := [part for part in self._gathered if part.size]:
+            self._gathered = []
+            yield from self._detect(np.concatenate(rest))
         for span in self._cutter.finish():
-            yield _window(span, held, held_from)
+            yield _window(span, self._held, self._held_from)
+
+    def _detect(self, samples: Samples) -> Iterator[Window]:
+        self._held = np.concatenate([self._held, samples])
+        for probability in self._detector.probabilities(samples).tolist():
+            for span in self._cutter.push(probability):
+                yield _window(span, self._held, self._held_from)
+        needed_from = self._cutter.needed_from
+        self._held = self._held[(needed_from - self._held_from) * FRAME_SAMPLES :]
+        self._held_from = needed_from
 
 
 class SpeechDetector:
@@ -96,27 +158,15 @@ class SpeechDetector:
         return probabilities
 
 
-def _runs(blocks: Iterable[Samples]) -> Iterator[Samples]:
-    """The same samples in runs of `FRAMES_PER_CALL` frames, and what is left at the end."""
-    size = FRAMES_PER_CALL * FRAME_SAMPLES
-    gathered: list[Samples] = []
-    count = 0
-    for block in blocks:
-        gathered.append(block)
-        count += block.size
-        if count >= size:
-            samples = np.concatenate(gathered)
-            whole = count - count % size
-            yield samples[:whole]
-            gathered, count = [samples[whole:]], count - whole
-    if count:
-        yield np.concatenate(gathered)
-
-
 def _window(span: Span, held: Samples, held_from: int) -> Window:
     first = (span.start - held_from) * FRAME_SAMPLES
     last = (span.end - held_from) * FRAME_SAMPLES
-    return Window(span.start * FRAME_SAMPLES / SAMPLE_RATE, held[first:last].copy())
+    speech = (Stretch(_seconds(part.start), _seconds(part.end)) for part in span.speech)
+    return Window(_seconds(span.start), held[first:last].copy(), tuple(speech))
+
+
+def _seconds(frame: int) -> float:
+    return frame * FRAME_SAMPLES / SAMPLE_RATE
 
 
 @cache

@@ -1,8 +1,18 @@
 """What was said, when: the result of one request before it is written in any format."""
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from pydantic import JsonValue
+
+
+class Doubt(StrEnum):
+    """Why a segment may not have been said: it is kept, and a reader can decide."""
+
+    REPETITION = "repetition"
+    """The same words over and over."""
+    KNOWN_HALLUCINATION = "known_hallucination"
+    """A sentence that Whisper writes over silence and music."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +34,11 @@ class Segment:
     text: str
     average_log_probability: float
     no_speech_probability: float
+    compression_ratio: float = 1.0
+    temperature: float = 0.0
+    doubts: tuple[Doubt, ...] = ()
+    channel: int | None = None
+    """Counted from 1, where channels are transcribed for themselves."""
     words: tuple[Word, ...] = ()
 
 
@@ -36,6 +51,7 @@ class Transcript:
     model: str
     task: str
     language: str | None
+    language_probability: float | None
     audio_seconds: float
     speech_seconds: float
     segments: tuple[Segment, ...]

@@ -6,12 +6,13 @@ torch, numpy or an AWS client.
 
 from neuron_worker.contract.exit_codes import ExitCode
 from neuron_worker.contract.ledger import Ledger, S3Uri
-from neuron_worker.contract.options import Options, Task, TimestampLevel, TranscriptFormat
+from neuron_worker.contract.options import Channels, Options, Task, TimestampLevel, TranscriptFormat
 from neuron_worker.contract.order import Order, Shard, WorkItem
 from neuron_worker.contract.outcome import Outcome, OutcomeKind, Reason
 from neuron_worker.contract.report import InHand, Record, ShardReport
 
 __all__ = [
+    "Channels",
     "ExitCode",
     "InHand",
     "Ledger",

@@ -4,6 +4,7 @@
     orders/reports/<order>/<shard>.json what the shard's worker has done so far
     orders/closed/<order>.json          the order, once every request in it is settled
     records/<request>.json              all that is known of one request: its outcomes, its fate
+    progress/<request>.json             what is transcribed of a long request, until it is done
 
 Writing the order under `open/` and moving it to `closed/` makes "what is under way?" one listing,
 however many orders there have ever been.
@@ -111,3 +112,7 @@ class Ledger:
     def record(self, request_id: str) -> S3Uri:
         """Where all that is known of one request stands."""
         return self.root.join("records", f"{request_id}.json")
+
+    def progress(self, request_id: str) -> S3Uri:
+        """Where a worker saves what is transcribed of a request that takes long."""
+        return self.root.join("progress", f"{request_id}.json")

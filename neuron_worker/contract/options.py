@@ -22,6 +22,13 @@ class TimestampLevel(StrEnum):
     WORD = "word"
 
 
+class Channels(StrEnum):
+    """What becomes of a recording's channels."""
+
+    MIX = "mix"
+    SEPARATE = "separate"
+
+
 class TranscriptFormat(StrEnum):
     """A file format that a transcript is written in; its value is the file's extension."""
 
@@ -61,4 +68,13 @@ class Options(Document):
         default=None,
         max_length=PROMPT_MAX_CHARACTERS,
         description="Text in the style and with the names to expect; never part of the transcript.",
+    )
+    condition_on_previous: bool = Field(
+        default=False,
+        description="Show each window the text before it: steadier names and style, but an error "
+        "can carry on, and the windows of the recording wait for each other.",
+    )
+    channels: Channels = Field(
+        default=Channels.MIX,
+        description="Mix all channels, or transcribe each for itself, as for telephone calls.",
     )

@@ -8,7 +8,7 @@ from neuron_worker.contract.outcome import Outcome, OutcomeKind
 
 
 class InHand(Document):
-    """The request a worker is working on: whom to suspect if it dies now."""
+    """A request a worker is working on: one of those to suspect if it dies now."""
 
     request_id: RequestId
     started_at: AwareDatetime
@@ -23,7 +23,7 @@ class ShardReport(Document):
     shard_index: int = Field(ge=0)
     job_attempt: int = Field(default=1, ge=1, description="AWS_BATCH_JOB_ATTEMPT")
     updated_at: AwareDatetime
-    in_hand: InHand | None = None
+    in_hand: tuple[InHand, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from transformers.models.whisper.configuration_whisper import WhisperConfig
 
-from neuron_worker.whisper.checkpoint import Checkpoint
+from neuron_worker.whisper.checkpoint import Description
 from neuron_worker.whisper.layers import Attention, DecoderLayer, Whisper
 from neuron_worker.whisper.tokens import SpecialTokens
 
@@ -36,7 +36,7 @@ def aligned_tokens(
     return (*start, *text, special.end_of_text)
 
 
-def alignment_heads(checkpoint: Checkpoint) -> tuple[tuple[int, int], ...]:
+def alignment_heads(checkpoint: Description) -> tuple[tuple[int, int], ...]:
     """The checkpoint's (layer, head) pairs, or all heads of the upper half of the decoder.
 
     The default is that of openai/whisper, model.py, `Whisper.__init__`.
@@ -62,7 +62,7 @@ class Alignment(nn.Module):
         self.end_of_text = end_of_text
 
     @classmethod
-    def of(cls, whisper: Whisper, checkpoint: Checkpoint) -> Self:
+    def of(cls, whisper: Whisper, checkpoint: Description) -> Self:
         """The graph of a checkpoint, whose weights `whisper` holds."""
         end_of_text = SpecialTokens.of(checkpoint.tokenizer).end_of_text
         return cls(whisper, alignment_heads(checkpoint), end_of_text)

@@ -3,97 +3,116 @@
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
-from transformers.models.whisper.configuration_whisper import WhisperConfig
+from torch import Tensor
 
-from neuron_worker.whisper.checkpoint import Checkpoint
+from neuron_worker.whisper.alignment import Alignment
+from neuron_worker.whisper.checkpoint import Checkpoint, Description
 from neuron_worker.whisper.graphs import DecoderStep, Encoder
 from neuron_worker.whisper.layers import Whisper
-from neuron_worker.whisper.runtime import ArtifactKey, Shapes
+from neuron_worker.whisper.packed import ByteLinear, PackedLinear, pack
+from neuron_worker.whisper.runtime import ArtifactKey, Feed, Shapes
 from neuron_worker.whisper.state import DecoderState
 
 WEIGHTS = "weights.safetensors"
 """The file in an artifact's folder that holds the weights, named as in the checkpoint."""
 
+INT8 = "int8"
+"""The type that makes all linear layers 8-bit; everything between them stays float32."""
+
 CACHE_LENGTHS = (32, 64, 128, 256)
 """Lengths that the self-attention is cut to while all rows are shorter; then it is whole."""
-
-
-class PackedLinear(nn.Module):
-    """A linear layer whose weight stands in the blocked layout of oneDNN's kernels.
-
-    Packing once makes a step of few rows about three times as fast as PyTorch's usual linear,
-    most of all for the vocabulary.
-    """
-
-    def __init__(self, linear: nn.Linear) -> None:
-        super().__init__()
-        self.packed = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach())  # noqa: SLF001
-        self.bias = linear.bias
-
-    @property
-    def weight(self) -> Tensor:
-        """The weight as it was, [out, in]."""
-        dense: Tensor = self.packed.to_dense()
-        return dense
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[..., in] to [..., out]."""
-        y: Tensor = torch.ops.mkldnn._linear_pointwise(  # noqa: SLF001
-            x, self.packed, self.bias, "none", [], ""
-        )
-        return y
-
-
-def pack(module: nn.Module) -> None:
-    """Replace every linear layer below `module` by a packed one."""
-    for name, child in module.named_children():
-        if isinstance(child, nn.Linear):
-            setattr(module, name, PackedLinear(child))
-        else:
-            pack(child)
 
 
 class CpuModel:
     """A model in this process's memory.
 
-    It runs exactly the rows it is given, so a partly filled batch costs no more than its rows.
+    It runs exactly the rows it is fed, so a partly filled batch costs no more than its rows: rows
+    stand at places of the state's memory, and those fed together are brought together.
     """
 
-    def __init__(self, whisper: Whisper, config: WhisperConfig, key: ArtifactKey) -> None:
-        if key.dtype == "float32" and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
-            pack(whisper)
-        self.config = config
+    hears_together = 1
+
+    def __init__(self, description: Description, whisper: Whisper, key: ArtifactKey) -> None:
+        if key.dtype == INT8:
+            pack(whisper, ByteLinear)
+        elif key.dtype == "float32" and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+            pack(whisper, PackedLinear)
+        self.config = config = description.config
         self.batch_size = key.batch_size
         self._key = key
         self._whisper = whisper
         self._encoder = Encoder(whisper)
-        self._state = DecoderState.empty(config, key.batch_size, getattr(torch, key.dtype))
-        self._steps: dict[tuple[int, int], DecoderStep] = {}
+        self._dtype = _compute_type(key.dtype)
+        self._state = DecoderState.empty(config, key.batch_size, self._dtype)
+        self._alignment = Alignment.of(whisper, description)
+        self._places = list(range(key.batch_size))
+        self._steps: dict[tuple[int, int, int], DecoderStep] = {}
 
     @torch.inference_mode()
-    def encode(self, mel: Tensor) -> None:
-        """See `CompiledModel.encode`. One row at a time: its activations then fit the caches."""
-        for row, spectrogram in enumerate(mel.to(getattr(torch, self._key.dtype))):
-            self._state.hear(row, self._encoder(spectrogram.unsqueeze(0)))
+    def hear(self, rows: Sequence[int], mels: Tensor) -> None:
+        """See `CompiledModel.hear`. One window at a time: its activations then fit the caches."""
+        for row, mel in zip(rows, mels.to(self._dtype), strict=True):
+            self._state.hear(self._places[row], self._encoder(mel.unsqueeze(0)))
 
     @torch.inference_mode()
-    def step(self, tokens: Tensor, positions: Tensor) -> Tensor:
-        """See `CompiledModel.step`."""
-        rows, count = tokens.shape
-        needed = int(positions.max()) + count
+    def step(self, feeds: Sequence[Feed]) -> Tensor:
+        """See `CompiledModel.step`. Feeds of the same length run together."""
+        lengths = [len(feed.tokens) for feed in feeds]
+        if len(set(lengths)) == 1:
+            return self._run(feeds)
+        logits = torch.empty(len(feeds), self.config.vocab_size)
+        for length in set(lengths):
+            group = [index for index, other in enumerate(lengths) if other == length]
+            logits[group] = self._run([feeds[index] for index in group])
+        return logits
+
+    def _run(self, feeds: Sequence[Feed]) -> Tensor:
+        first = self._bring_together([feed.row for feed in feeds])
+        order = [self._places[feed.row] - first for feed in feeds]
+        tokens = torch.empty(len(feeds), len(feeds[0].tokens), dtype=torch.int32)
+        tokens[order] = torch.tensor([feed.tokens for feed in feeds], dtype=torch.int32)
+        positions = torch.empty(len(feeds), dtype=torch.int32)
+        positions[order] = torch.tensor([feed.position for feed in feeds], dtype=torch.int32)
+        last = torch.full((len(feeds),), tokens.shape[1] - 1, dtype=torch.int32)
+        needed = max(feed.position for feed in feeds) + tokens.shape[1]
+        logits: Tensor = self._step(first, len(feeds), needed)(tokens, positions, last)
+        return logits if order == sorted(order) else logits[order]
+
+    def _step(self, first: int, count: int, needed: int) -> DecoderStep:
         whole = self.config.max_target_positions
         length = next((length for length in CACHE_LENGTHS if needed <= length < whole), whole)
-        step = self._steps.get((rows, length))
+        step = self._steps.get((first, count, length))
         if step is None:
+            rows = slice(first, first + count)
             step = DecoderStep(self._whisper, self._state.view(rows, length))
-            self._steps[rows, length] = step
-        logits: Tensor = step(tokens, positions)
-        return logits
+            self._steps[first, count, length] = step
+        return step
+
+    def _bring_together(self, rows: Sequence[int]) -> int:
+        """Let the rows stand side by side; returns the first place."""
+        places = [self._places[row] for row in rows]
+        first = min(places)
+        if max(places) - first < len(rows):
+            return first
+        beyond = [row for row, place in zip(rows, places, strict=True) if place >= len(rows)]
+        within = [row for row in range(self.batch_size) if row not in rows]
+        holes = [row for row in within if self._places[row] < len(rows)]
+        for row, other in zip(beyond, holes, strict=True):
+            self._state.swap(self._places[row], self._places[other])
+            self._places[row], self._places[other] = self._places[other], self._places[row]
+        return 0
+
+    @torch.inference_mode()
+    def align(self, row: int, tokens: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """See `CompiledModel.align`."""
+        fed = torch.tensor([tokens], dtype=torch.int32)
+        weights, log_probabilities = self._alignment(fed, *self._state.heard(self._places[row]))
+        return weights[0], log_probabilities[0]
 
     def save(self, directory: Path) -> Path:
         """See `CompiledModel.save`. The folder appears whole or not at all."""
@@ -111,7 +130,7 @@ class CpuModel:
     def _tensors(self) -> dict[str, Tensor]:
         tensors: dict[str, Tensor] = dict(self._whisper.named_parameters())
         for name, module in self._whisper.named_modules():
-            if isinstance(module, PackedLinear):
+            if isinstance(module, PackedLinear | ByteLinear):
                 tensors[f"{name}.weight"] = module.weight
         del tensors["proj_out.weight"]
         return {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
@@ -125,14 +144,14 @@ class CpuRuntime:
 
     def compile(self, checkpoint: Checkpoint, shapes: Shapes) -> CpuModel:
         """See `Runtime.compile`."""
-        whisper = Whisper.of(checkpoint.config, checkpoint.state, getattr(torch, shapes.dtype))
-        return CpuModel(whisper, checkpoint.config, self._key(checkpoint, shapes))
+        whisper = Whisper.of(checkpoint.config, checkpoint.state, _compute_type(shapes.dtype))
+        return CpuModel(checkpoint, whisper, self._key(checkpoint, shapes))
 
     def load(self, directory: Path, checkpoint: Checkpoint, shapes: Shapes) -> CpuModel:
         """See `Runtime.load`."""
         key = self._key(checkpoint, shapes)
         folder, config = key.find(directory)
-        whisper = Whisper.of(config, load_file(folder / WEIGHTS), getattr(torch, shapes.dtype))
+        whisper = Whisper.of(config, load_file(folder / WEIGHTS), _compute_type(shapes.dtype))
         return CpuModel(whisper, config, key)
 
     def _key(self, checkpoint: Checkpoint, shapes: Shapes) -> ArtifactKey:
@@ -144,3 +163,8 @@ class CpuRuntime:
             batch_size=shapes.batch_size,
             dtype=shapes.dtype,
         )
+
+
+def _compute_type(dtype: str) -> torch.dtype:
+    found: torch.dtype = torch.float32 if dtype == INT8 else getattr(torch, dtype)
+    return found

@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from neuron_worker.whisper.layers import Attention, DecoderLayer, Whisper
+from neuron_worker.whisper.layers import Attention, DecoderLayer, TextDecoder, Whisper
 from neuron_worker.whisper.state import DecoderState
 
 
@@ -34,7 +34,8 @@ class DecoderStep(nn.Module):
     """T tokens of every row in, the logits after each row's last one out.
 
     `state` is read and written: a token's keys and values go to its position, and it sees the
-    positions up to its own.
+    positions up to its own. A row with fewer than T tokens is filled up with any; what they leave
+    behind its last token is not seen, and is overwritten when the row gets there.
     """
 
     def __init__(self, whisper: Whisper, state: DecoderState) -> None:
@@ -43,23 +44,40 @@ class DecoderStep(nn.Module):
         self.proj_out = whisper.proj_out
         self.state = state
 
-    def forward(self, tokens: Tensor, positions: Tensor) -> Tensor:
-        """Tokens [B, T] int32, first token's positions [B] int32, to logits [B, vocabulary].
+    def forward(self, tokens: Tensor, positions: Tensor, last: Tensor) -> Tensor:
+        """Tokens [B, T], first token's positions [B], index of the last real token [B], all int32.
 
-        Rows may be at different positions. Logits are float32.
+        Returns logits [B, vocabulary] float32. Rows may be at different positions; those beyond
+        the context are for filling up, and go to the state's spare places.
         """
-        offsets = torch.arange(tokens.shape[1], dtype=torch.int32)
-        places = positions.unsqueeze(1) + offsets
-        x = self.decoder.embed_tokens(tokens) + self.decoder.embed_positions(places)
-        mask = self._mask(places, x.dtype)
-        for layer, state in zip(self.decoder.layers, self.state, strict=True):
-            x = layer(x, state, places, mask)
-        logits: Tensor = self.proj_out(self.decoder.layer_norm(x[:, -1]))
-        return logits.float()
+        return logits_after(self.decoder, self.proj_out, self.state, tokens, positions, last)
 
-    def _mask(self, places: Tensor, dtype: torch.dtype) -> Tensor:
-        """[B, 1, T, cache length]: 0 up to each token's own place, the least number beyond it."""
-        cached = torch.arange(self.state.cache_length, dtype=torch.int32)
-        seen = cached <= places.unsqueeze(-1)
-        least = torch.full((), torch.finfo(dtype).min, dtype=dtype)
-        return torch.where(seen, torch.zeros((), dtype=dtype), least).unsqueeze(1)
+
+def logits_after(
+    decoder: TextDecoder,
+    proj_out: nn.Linear,
+    state: DecoderState,
+    tokens: Tensor,
+    positions: Tensor,
+    last: Tensor,
+) -> Tensor:
+    """`DecoderStep.forward` as a function of its weights and its state."""
+    offsets = torch.arange(tokens.shape[1], dtype=torch.int32, device=tokens.device)
+    places = positions.unsqueeze(1) + offsets
+    known = places.clamp(max=decoder.embed_positions.num_embeddings - 1)
+    x = decoder.embed_tokens(tokens) + decoder.embed_positions(known)
+    mask = _mask(places, state.cache_length, x.dtype)
+    for layer, of_layer in zip(decoder.layers, state, strict=True):
+        x = layer(x, of_layer, places, mask)
+    index = last.long()[:, None, None].expand(-1, 1, x.shape[-1])
+    logits: Tensor = proj_out(decoder.layer_norm(x.gather(1, index).squeeze(1)))
+    return logits.float()
+
+
+def _mask(places: Tensor, cache_length: int, dtype: torch.dtype) -> Tensor:
+    """[B, 1, T, cache length]: 0 up to each token's own place, the least number beyond it."""
+    device = places.device
+    cached = torch.arange(cache_length, dtype=torch.int32, device=device)
+    seen = cached <= places.unsqueeze(-1)
+    least = torch.full((), torch.finfo(dtype).min, dtype=dtype, device=device)
+    return torch.where(seen, torch.zeros((), dtype=dtype, device=device), least).unsqueeze(1)

@@ -42,21 +42,26 @@ class DecoderState(nn.Module):
 
     @classmethod
     def empty(
-        cls, config: WhisperConfig, batch_size: int, dtype: torch.dtype = torch.float32
+        cls,
+        config: WhisperConfig,
+        batch_size: int,
+        dtype: torch.dtype = torch.float32,
+        spare: int = 0,
     ) -> "DecoderState":
-        """A state for `batch_size` rows, as long as the model's context.
+        """A state for `batch_size` rows, as long as the model's context and `spare` places more.
 
-        The tokens' part is zeroed: what a mask hides must still be finite.
+        The spare places take what is fed only to fill up a fixed shape. All is zeroed: what a mask
+        hides must still be finite.
         """
         heads = config.decoder_attention_heads
         size = config.d_model // heads
-        self_shape = (batch_size, heads, config.max_target_positions, size)
+        self_shape = (batch_size, heads, config.max_target_positions + spare, size)
         cross_shape = (batch_size, heads, config.max_source_positions, size)
         return cls(
             [
                 LayerState(
                     (torch.zeros(self_shape, dtype=dtype), torch.zeros(self_shape, dtype=dtype)),
-                    (torch.empty(cross_shape, dtype=dtype), torch.empty(cross_shape, dtype=dtype)),
+                    (torch.zeros(cross_shape, dtype=dtype), torch.zeros(cross_shape, dtype=dtype)),
                 )
                 for _ in range(config.decoder_layers)
             ]
@@ -67,29 +72,41 @@ class DecoderState(nn.Module):
         """How many tokens of a row it can hold."""
         return next(iter(self)).self_keys.shape[2]
 
-    def view(self, rows: int, cache_length: int) -> "DecoderState":
-        """The first rows and positions of this state, sharing its memory."""
+    def view(self, rows: slice, cache_length: int) -> "DecoderState":
+        """Some rows and the first positions of this state, sharing its memory."""
         return DecoderState(
             [
                 LayerState(
                     (
-                        layer.self_keys[:rows, :, :cache_length],
-                        layer.self_values[:rows, :, :cache_length],
+                        layer.self_keys[rows, :, :cache_length],
+                        layer.self_values[rows, :, :cache_length],
                     ),
-                    (layer.cross_keys[:rows], layer.cross_values[:rows]),
+                    (layer.cross_keys[rows], layer.cross_values[rows]),
                 )
                 for layer in self
             ]
         )
 
     def hear(self, row: int, cross_keys_values: Sequence[Tensor]) -> None:
-        """Put the encoder's output for consecutive rows into the state, from `row` on."""
-        rows = slice(row, row + cross_keys_values[0].shape[0])
+        """Put what the encoder made of one window into a row."""
         for layer, keys, values in zip(
             self, cross_keys_values[::2], cross_keys_values[1::2], strict=True
         ):
-            layer.cross_keys[rows] = keys
-            layer.cross_values[rows] = values
+            layer.cross_keys[row] = keys[0]
+            layer.cross_values[row] = values[0]
+
+    def heard(self, row: int) -> list[Tensor]:
+        """What `hear` put into a row, in the same order, [1, H, 1500, D] each."""
+        rows = slice(row, row + 1)
+        return [kv[rows] for layer in self for kv in (layer.cross_keys, layer.cross_values)]
+
+    def swap(self, row: int, other: int) -> None:
+        """Exchange all that two rows remember."""
+        for layer in self:
+            for buffer in layer.buffers():
+                kept = buffer[row].clone()
+                buffer[row] = buffer[other]
+                buffer[other] = kept
 
     def __iter__(self) -> Iterator[LayerState]:
         return iter(cast(list[LayerState], self.layers))

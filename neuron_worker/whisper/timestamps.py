@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import torch
 from torch import Tensor
@@ -12,75 +11,40 @@ from neuron_worker.whisper.tokens import SpecialTokens
 TIME_PRECISION_SECONDS = 0.02
 """From one timestamp token to the next (arXiv 2212.04356, section 2.3)."""
 
-_NONE = -1
 
-
-@dataclass(frozen=True, slots=True)
-class Sampled:
-    """What the rules need to know of the tokens each row has chosen so far, [B] int64 each.
-
-    `last`, `penultimate` and `last_timestamp` are -1 while there is none.
-    """
-
-    count: Tensor
-    last: Tensor
-    penultimate: Tensor
-    last_timestamp: Tensor
-
-    @classmethod
-    def nothing(cls, rows: int) -> Self:
-        """No row has chosen any token."""
-        none = torch.full((rows,), _NONE)
-        return cls(torch.zeros(rows, dtype=torch.int64), none, none, none)
-
-    def then(self, tokens: Tensor, timestamp_begin: int) -> "Sampled":
-        """After each row chose one more token [B]."""
-        is_timestamp = tokens >= timestamp_begin
-        return Sampled(
-            count=self.count + 1,
-            last=tokens,
-            penultimate=self.last,
-            last_timestamp=torch.where(is_timestamp, tokens, self.last_timestamp),
-        )
-
-
-def timestamp_rules(
-    logits: Tensor, sampled: Sampled, special: SpecialTokens, max_initial_timestamp_index: int
-) -> Tensor:
-    """The logits [B, vocabulary] with -inf for every token that would break a rule of time.
+def forbid_by_time(
+    logits: Tensor,
+    chosen: Sequence[Sequence[int]],
+    special: SpecialTokens,
+    max_initial_timestamp_index: int,
+) -> None:
+    """Set to -inf in `logits` [B, vocabulary] every token that would break a rule of time.
 
     A row starts with a timestamp, at most `max_initial_timestamp_index`; timestamps come in pairs,
     but at the end; they never go back, and a segment is never empty; and where all timestamps
     together are likelier than any one other token, it is a timestamp. These are the rules of
     openai/whisper's `ApplyTimestampRules` and transformers' `WhisperTimeStampLogitsProcessor`.
+    `chosen` are each row's tokens so far; `<|notimestamps|>` must be suppressed already.
     """
     begin = special.timestamp_begin
-    logits = logits.clone()
-    logits[:, special.no_timestamps] = -torch.inf
     text, stamps = logits[:, :begin], logits[:, begin:]
-
-    after_stamp = sampled.last >= begin
-    after_pair = after_stamp & ((sampled.count < 2) | (sampled.penultimate >= begin))
-    after_single = after_stamp & ~after_pair
-    _forbid(stamps, after_pair)
-    _forbid(text[:, : special.end_of_text], after_single)
-
-    has_stamp = sampled.last_timestamp >= begin
-    earliest = torch.where(has_stamp, sampled.last_timestamp + (~after_single).long(), begin)
-    index = torch.arange(begin, logits.shape[1])
-    stamps.masked_fill_(index < earliest.unsqueeze(1), -torch.inf)
-
-    at_start = sampled.count == 0
-    _forbid(text, at_start)
-    _forbid(stamps[:, max_initial_timestamp_index + 1 :], at_start)
-
-    _forbid(text, stamps.logsumexp(dim=-1) > text.amax(dim=-1))
-    return logits
-
-
-def _forbid(logits: Tensor, rows: Tensor) -> None:
-    if rows.any():
-        logits.masked_fill_(rows.unsqueeze(1), -torch.inf)
+    for row, before in enumerate(chosen):
+        if not before:
+            text[row] = -torch.inf
+            stamps[row, max_initial_timestamp_index + 1 :] = -torch.inf
+            continue
+        latest = next((token for token in reversed(before) if token >= begin), None)
+        after_single = False
+        if before[-1] >= begin:
+            after_single = len(before) > 1 and before[-2] < begin
+            if after_single:
+                text[row, : special.end_of_text] = -torch.inf
+            else:
+                stamps[row] = -torch.inf
+        if latest is not None:
+            stamps[row, : latest - begin + (not after_single)] = -torch.inf
+    for row in (stamps.logsumexp(dim=-1) > text.amax(dim=-1)).nonzero().flatten().tolist():
+        text[row] = -torch.inf
 
 
 @dataclass(frozen=True, slots=True)

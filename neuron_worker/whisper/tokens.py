@@ -1,7 +1,7 @@
 """Whisper's special tokens, its prompt, and text to and from tokens."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -71,44 +71,36 @@ def _id(tokenizer: Tokenizer, token: str) -> int:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """What the decoder is fed before it speaks: `[previous text] <|startoftranscript|> [rest]`.
+def rest_of_prompt(special: SpecialTokens, language: str | None, task: Task) -> tuple[int, ...]:
+    """What follows `<|startoftranscript|>`: language and task.
 
-    `rest` is language and task for a multilingual model, and empty for an English-only one.
+    `language` is None exactly for an English-only model, which is fed neither.
     """
-
-    previous: tuple[int, ...]
-    start_of_transcript: int
-    rest: tuple[int, ...]
-
-    def __len__(self) -> int:
-        return len(self.previous) + 1 + len(self.rest)
+    if language is None:
+        return ()
+    task_token = special.translate if task is Task.TRANSLATE else special.transcribe
+    return (special.languages[language], task_token)
 
 
-def prompt_for(
-    special: SpecialTokens, *, language: str | None, task: Task, previous: tuple[int, ...] = ()
-) -> Prompt:
-    """The prompt for one window; `language` is None exactly for an English-only model."""
-    rest: tuple[int, ...] = ()
-    if language is not None:
-        task_token = special.translate if task is Task.TRANSLATE else special.transcribe
-        rest = (special.languages[language], task_token)
-    return Prompt(previous, special.start_of_transcript, rest)
-
-
-def previous_text(
-    tokenizer: Tokenizer, special: SpecialTokens, text: str | None, context_tokens: int
-) -> tuple[int, ...]:
-    """`<|startofprev|>` and the end of `text`, or nothing when there is no text.
-
-    Half of the decoder's context, less one, is kept for it (openai/whisper, decoding.py,
-    `_get_initial_tokens`). A special token spelt out in the text is text.
-    """
+def prompt_tokens(tokenizer: Tokenizer, text: str | None) -> tuple[int, ...]:
+    """The tokens of a text to go before the transcript; a special token spelt out in it is text."""
     if not text or not text.strip():
         return ()
-    tokens = tokenizer.encode(f" {text.strip()}", add_special_tokens=False).ids
-    return (special.start_of_previous, *tokens[-(context_tokens // 2 - 1) :])
+    return tuple(tokenizer.encode(f" {text.strip()}", add_special_tokens=False).ids)
+
+
+def start_of_prompt(
+    special: SpecialTokens, previous: Sequence[int], context_tokens: int
+) -> tuple[int, ...]:
+    """`<|startoftranscript|>`, after `<|startofprev|>` and the end of `previous` if there is any.
+
+    Half of the decoder's context, less one, is kept for it (openai/whisper, decoding.py,
+    `_get_initial_tokens`).
+    """
+    if not previous:
+        return (special.start_of_transcript,)
+    kept = previous[-(context_tokens // 2 - 1) :]
+    return (special.start_of_previous, *kept, special.start_of_transcript)
 
 
 def text_of(tokenizer: Tokenizer, special: SpecialTokens, tokens: Iterable[int]) -> str:

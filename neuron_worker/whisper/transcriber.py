@@ -1,84 +1,149 @@
-"""Windows of speech in, their transcripts out."""
+"""Windows of many recordings in, their transcripts out, through one batch.
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from itertools import islice
-from typing import Self
+Each row of the batch holds a window until its transcript is settled: it waits for the vote on its
+recording's language, is decoded again at a higher temperature where its text is poor, hears what
+the decoder left unheard, and gives word times before its audio leaves the device. Then the next
+window takes the row, from whichever recording it comes.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, Self
 
 import torch
+from torch import Tensor
 
-from neuron_worker.contract import Options, Task
-from neuron_worker.speech import SAMPLE_RATE, Window
-from neuron_worker.transcript import Segment
+from neuron_worker.contract import Options, Task, TimestampLevel
+from neuron_worker.speech import SAMPLE_RATE, Stretch, Window
+from neuron_worker.transcript import Segment, Word
+from neuron_worker.whisper.alignment import aligned_tokens
+from neuron_worker.whisper.ballot import VOTES, Ballot, language_probabilities
 from neuron_worker.whisper.checkpoint import Checkpoint
 from neuron_worker.whisper.cpu import CpuRuntime
-from neuron_worker.whisper.decoding import Decoded, Rules, decode_greedy, language_probabilities
+from neuron_worker.whisper.decoding import Rules, Sampling
+from neuron_worker.whisper.doubts import doubts
 from neuron_worker.whisper.errors import UnsupportedOption
+from neuron_worker.whisper.fallback import Decoded, best_of, next_temperature
 from neuron_worker.whisper.mel import log_mel
+from neuron_worker.whisper.rows import Row, Rows
 from neuron_worker.whisper.runtime import CompiledModel, Shapes
-from neuron_worker.whisper.timestamps import spans, unheard_from
+from neuron_worker.whisper.timestamps import Span, spans, unheard_from
 from neuron_worker.whisper.tokens import (
-    Prompt,
     SpecialTokens,
-    previous_text,
-    prompt_for,
+    prompt_tokens,
+    rest_of_prompt,
+    start_of_prompt,
     text_of,
 )
+from neuron_worker.whisper.unheard import unheard
 from neuron_worker.whisper.weights import load_checkpoint
+from neuron_worker.whisper.words import words_of
 
-__all__ = ["Transcriber", "UnsupportedOption", "WindowTranscript"]
+__all__ = ["Recording", "Transcriber", "UnsupportedOption", "WindowTranscript"]
 
 ENGLISH = "en"
 """The language of the English-only models."""
 
-NO_SPEECH_THRESHOLD = 0.6
-"""Above this probability of no speech, a window is silent if its text is unlikely too.
-
-Source: openai/whisper, transcribe.py, `no_speech_threshold`.
-"""
-
-LOG_PROBABILITY_THRESHOLD = -1.0
-"""Below this average log-probability, a text is unlikely (transcribe.py, `logprob_threshold`)."""
-
 REST_MIN_SECONDS = 1.0
 """Less than this is not decoded again, neither left behind a window's last segment nor gained."""
+
+CONDITION_TEMPERATURE_MAX = 0.5
+"""Text decoded hotter than this is no good prompt for the next window (openai/whisper,
+transcribe.py, `prompt_reset_since`)."""
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Recording:
+    """One recording as the transcriber sees it: what is asked, and what its windows share."""
+
+    options: Options
+    language: str | None
+    language_probability: float | None = None
+    previous: tuple[int, ...]
+    """Tokens of text to go before its next window's transcript."""
+    abandoned: bool = False
+    """Whether its windows need not be transcribed any more."""
+    ballot: Ballot
+    windows: int | None = None
+    """How many it has, once its last one is here."""
+    in_rows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """A window of a recording, ready to be heard; `last` says that no other follows."""
+
+    recording: Recording
+    index: int
+    window: Window
+    mel: Tensor
+    last: bool
+
+
+class Source(Protocol):
+    """Where the next window comes from."""
+
+    def take(self, *, wait: bool) -> Utterance | None:
+        """The next window; None when there is none now, or, having waited, none any more."""
+
+    @property
+    def overdue(self) -> bool:
+        """Whether windows under way are to be put down."""
 
 
 @dataclass(frozen=True, slots=True)
 class WindowTranscript:
     """What was said in one window; the segments' times count from the start of the audio."""
 
-    window_start_seconds: float
-    window_seconds: float
-    language: str
+    recording: Recording
+    index: int
+    window: Window
     segments: tuple[Segment, ...]
 
 
+@dataclass(slots=True)
+class _Hearing:
+    """A window in a row of the batch."""
+
+    utterance: Utterance
+    row: Row
+    window: Window
+    """The part of the utterance's window that the row hears now."""
+    tries: list[Decoded] = field(default_factory=list)
+    segments: list[Segment] = field(default_factory=list)
+    unheard: list[Window] = field(default_factory=list)
+    """Parts of the utterance's window to hear next, the last one first."""
+
+
 class Transcriber:
-    """Whisper, ready to transcribe one file's windows after another's."""
+    """Whisper, ready to transcribe the windows of one recording after another's."""
 
     def __init__(self, checkpoint: Checkpoint, model: CompiledModel) -> None:
         self.model_name = checkpoint.name
+        self.revision = checkpoint.revision
+        self.mel_bins = model.config.num_mel_bins
+        self.batch_size = model.batch_size
         self._tokenizer = checkpoint.tokenizer
         self._multilingual = checkpoint.generation.is_multilingual
         self._special = SpecialTokens.of(checkpoint.tokenizer)
-        self._rules = Rules(self._special, checkpoint.generation, checkpoint.config.vocab_size)
+        rules = Rules(self._special, checkpoint.generation, checkpoint.config.vocab_size)
         self._model = model
+        self._rows = Rows(model, rules, checkpoint.tokenizer)
+        self._context = checkpoint.config.max_target_positions
 
     @classmethod
-    def load(cls, model: str, *, batch_size: int = 8, threads: int = 1) -> Self:
+    def load(
+        cls, model: str, *, batch_size: int = 8, threads: int = 1, dtype: str = "float32"
+    ) -> Self:
         """Load a model (see `weights.load_checkpoint` for its names) for the CPU.
 
         Raises a WhisperError that says what is missing or wrong and what to do about it.
         """
         checkpoint = load_checkpoint(model)
-        return cls(checkpoint, CpuRuntime(threads).compile(checkpoint, Shapes(batch_size)))
+        return cls(checkpoint, CpuRuntime(threads).compile(checkpoint, Shapes(batch_size, dtype)))
 
     def check(self, options: Options) -> None:
-        """Raise UnsupportedOption when this model cannot do what is asked.
-
-        Word times are no part of it: segments have theirs, whatever level is asked for.
-        """
+        """Raise UnsupportedOption when this model cannot do what is asked."""
         if self._multilingual:
             if options.language and options.language not in self._special.languages:
                 known = ", ".join(sorted(self._special.languages))
@@ -91,93 +156,222 @@ class Transcriber:
             problem = "it only writes down English; send the request to a multilingual profile"
             raise self._unsupported("task", options.task.value, problem)
 
-    def transcribe(self, windows: Iterable[Window], options: Options) -> Iterator[WindowTranscript]:
-        """Transcribe one file's windows, in order; a batch's results come when it ends.
-
-        Windows are taken from the iterable one batch at a time. A language that is not given is
-        detected in the file's first window and kept. Raises UnsupportedOption before any work.
-        """
+    def begin(self, options: Options) -> Recording:
+        """A recording whose windows are to come. Raises UnsupportedOption."""
         self.check(options)
-        return self._transcribe(iter(windows), options)
+        return Recording(
+            options=options,
+            language=options.language if self._multilingual else ENGLISH,
+            previous=prompt_tokens(self._tokenizer, options.prompt),
+            ballot=Ballot(1 if options.condition_on_previous else min(VOTES, self.batch_size)),
+        )
 
-    def _transcribe(
-        self, windows: Iterator[Window], options: Options
-    ) -> Iterator[WindowTranscript]:
-        context = self._model.config.max_target_positions
-        previous = previous_text(self._tokenizer, self._special, options.prompt, context)
-        language = options.language if self._multilingual else ENGLISH
-        while batch := list(islice(windows, self._model.batch_size)):
-            self._hear(batch)
-            if language is None:
-                language = self._detect_language(len(batch))
-            prompt = prompt_for(
-                self._special,
-                language=language if self._multilingual else None,
-                task=options.task,
-                previous=previous,
-            )
-            for window, segments in zip(batch, self._heard(batch, prompt), strict=True):
-                yield WindowTranscript(
-                    window_start_seconds=window.start_seconds,
-                    window_seconds=window.samples.size / SAMPLE_RATE,
-                    language=language,
-                    segments=segments,
-                )
+    def resume(
+        self,
+        recording: Recording,
+        language: str | None,
+        probability: float | None,
+        done: Sequence[Sequence[Segment]],
+    ) -> None:
+        """Go on with a recording whose first windows are done, in an earlier attempt."""
+        if recording.language is None:
+            recording.language, recording.language_probability = language, probability
+        for segments in done:
+            self._condition(recording, segments)
 
-    def _heard(self, batch: list[Window], prompt: Prompt) -> list[tuple[Segment, ...]]:
-        """Decode windows that the model has heard, and what it left unheard, until nothing is."""
-        segments: list[list[Segment]] = [[] for _ in batch]
-        pending = list(enumerate(batch))
+    def utterance(
+        self, recording: Recording, index: int, window: Window, *, last: bool
+    ) -> Utterance:
+        """A window made ready to be heard, which may be done in another thread."""
+        return Utterance(recording, index, window, self._mel(window), last)
+
+    @torch.inference_mode()
+    def transcribe(self, source: Source) -> Iterator[WindowTranscript]:
+        """Transcribe windows until the source has no more; each comes when it is settled.
+
+        The windows of one recording can come in another order than they went in.
+        """
+        hearings: list[_Hearing] = []
+        held: Utterance | None = None
         while True:
-            decoded = decode_greedy(self._model, self._rules, prompt, len(pending))
-            rests = []
-            for (row, window), result in zip(pending, decoded, strict=True):
-                segments[row] += self._segments(window, result)
-                if (rest := self._unheard(window, result)) is not None:
-                    rests.append((row, rest))
-            if not rests:
-                return [tuple(row) for row in segments]
-            pending = rests
-            self._hear([window for _, window in pending])
+            held = self._fill(hearings, source, held)
+            if source.overdue or all(hearing.row.waits for hearing in hearings):
+                return
+            self._rows.step([hearing.row for hearing in hearings])
+            for hearing in tuple(hearings):
+                if (transcript := self._follow(hearing)) or hearing.utterance.recording.abandoned:
+                    hearings.remove(hearing)
+                    hearing.utterance.recording.in_rows -= 1
+                if transcript:
+                    yield transcript
 
-    def _unheard(self, window: Window, decoded: Decoded) -> Window | None:
-        start_seconds = unheard_from(decoded.tokens, self._special)
-        if start_seconds is None or start_seconds < REST_MIN_SECONDS or is_silent(decoded):
+    def _fill(
+        self, hearings: list[_Hearing], source: Source, held: Utterance | None
+    ) -> Utterance | None:
+        """Let free rows hear windows; returns one that must wait for its recording's last one."""
+        free = sorted(set(range(self.batch_size)) - {hearing.row.index for hearing in hearings})
+        if hearings and len(free) < self._model.hears_together:
+            return held
+        fresh: list[_Hearing] = []
+        while len(fresh) < len(free):
+            idle = all(hearing.row.waits for hearing in (*hearings, *fresh))
+            held = held or source.take(wait=idle)
+            if held is None or not self._may_begin(held):
+                break
+            fresh.append(self._begin(held, free[len(fresh)]))
+            held = None
+        if fresh:
+            mels = torch.stack([hearing.utterance.mel for hearing in fresh])
+            self._model.hear([hearing.row.index for hearing in fresh], mels)
+            hearings += fresh
+        return held
+
+    def _may_begin(self, utterance: Utterance) -> bool:
+        recording = utterance.recording
+        return not (recording.options.condition_on_previous and recording.in_rows)
+
+    def _begin(self, utterance: Utterance, row: int) -> _Hearing:
+        recording = utterance.recording
+        recording.in_rows += 1
+        if utterance.last:
+            recording.windows = utterance.index + 1
+        return _Hearing(utterance, self._row(recording, row, utterance.window), utterance.window)
+
+    def _row(self, recording: Recording, index: int, window: Window) -> Row:
+        return Row(
+            index=index,
+            start=start_of_prompt(self._special, recording.previous, self._context),
+            rest=self._rest(recording),
+            sampling=Sampling(_seed(window)),
+        )
+
+    def _rest(self, recording: Recording) -> tuple[int, ...] | None:
+        if not self._multilingual:
+            return ()
+        if recording.language is None:
             return None
-        samples = window.samples[round(start_seconds * SAMPLE_RATE) :]
-        if samples.size < REST_MIN_SECONDS * SAMPLE_RATE:
+        return rest_of_prompt(self._special, recording.language, recording.options.task)
+
+    def _follow(self, hearing: _Hearing) -> WindowTranscript | None:
+        """See what becomes of a window after a step; returns its transcript when it is settled."""
+        row = hearing.row
+        if row.rest is None:
+            self._vote(hearing)
+        if not row.ended:
             return None
-        return Window(window.start_seconds + start_seconds, samples)
+        hearing.tries.append(self._rows.decoded(row))
+        temperature = next_temperature(hearing.tries[-1])
+        if temperature is not None:
+            row.again(Sampling(_seed(hearing.window), temperature))
+            return None
+        decoded = best_of(hearing.tries)
+        self._keep(hearing, decoded)
+        if hearing.unheard:
+            self._hear_again(hearing, hearing.unheard.pop())
+            return None
+        return self._settled(hearing)
 
-    def _hear(self, batch: list[Window]) -> None:
-        bins = self._model.config.num_mel_bins
-        self._model.encode(torch.stack([log_mel(window.samples, bins) for window in batch]))
+    def _vote(self, hearing: _Hearing) -> None:
+        recording, row = hearing.utterance.recording, hearing.row
+        if recording.language is None and row.start_logits is not None:
+            chances = language_probabilities(row.start_logits, self._special)
+            recording.ballot.vote(hearing.utterance.index, chances, 1 - row.no_speech_probability)
+            if winner := recording.ballot.winner(recording.windows):
+                recording.language, recording.language_probability = winner
+        row.rest = self._rest(recording)
 
-    def _detect_language(self, rows: int) -> str:
-        first, *_ = language_probabilities(self._model, self._special, rows)
-        return max(first, key=lambda language: first[language])
+    def _keep(self, hearing: _Hearing, decoded: Decoded) -> None:
+        """Take what was decoded into the transcript, and look for speech that it leaves out.
 
-    def _segments(self, window: Window, decoded: Decoded) -> Iterator[Segment]:
-        if is_silent(decoded):
+        What is heard again was left out once: only good text makes up for it.
+        """
+        again = hearing.window is not hearing.utterance.window
+        if decoded.is_silent or (again and not decoded.is_good):
             return
+        segments = self._segments(hearing, decoded)
+        hearing.segments += segments
+        hearing.unheard += self._unheard(hearing.window, decoded, segments)
+
+    def _unheard(
+        self, window: Window, decoded: Decoded, segments: Sequence[Segment]
+    ) -> Iterator[Window]:
+        """What must be heard again, the last first; always less than the window."""
+        missed = unheard(window, segments)
+        start_seconds = unheard_from(decoded.tokens, self._special)
+        if start_seconds is not None:
+            rest = Stretch(window.start_seconds + start_seconds, window.end_seconds)
+            missed = [one for one in missed if one.end_seconds <= rest.start_seconds]
+            missed += [rest] if rest.seconds >= REST_MIN_SECONDS else []
+        for stretch in reversed(missed):
+            if stretch.seconds <= window.end_seconds - window.start_seconds - REST_MIN_SECONDS:
+                yield window.part(stretch)
+
+    def _hear_again(self, hearing: _Hearing, part: Window) -> None:
+        self._model.hear([hearing.row.index], self._mel(part).unsqueeze(0))
+        hearing.row = self._row(hearing.utterance.recording, hearing.row.index, part)
+        hearing.window, hearing.tries = part, []
+
+    def _settled(self, hearing: _Hearing) -> WindowTranscript:
+        utterance = hearing.utterance
+        recording = utterance.recording
+        segments = tuple(sorted(hearing.segments, key=lambda segment: segment.start_seconds))
+        self._condition(recording, segments)
+        return WindowTranscript(recording, utterance.index, utterance.window, segments)
+
+    def _condition(self, recording: Recording, segments: Sequence[Segment]) -> None:
+        """Let a window's text go before the next one's, where that is asked for."""
+        if not recording.options.condition_on_previous:
+            return
+        if any(segment.temperature > CONDITION_TEMPERATURE_MAX for segment in segments):
+            recording.previous = ()
+            return
+        said = prompt_tokens(self._tokenizer, " ".join(segment.text for segment in segments))
+        recording.previous = (*recording.previous, *said)[-self._context :]
+
+    def _segments(self, hearing: _Hearing, decoded: Decoded) -> list[Segment]:
+        window = hearing.window
         window_seconds = window.samples.size / SAMPLE_RATE
-        for span in spans(decoded.tokens, self._special, window_seconds):
-            if text := text_of(self._tokenizer, self._special, span.tokens):
-                yield Segment(
-                    start_seconds=window.start_seconds + span.start_seconds,
-                    end_seconds=window.start_seconds + span.end_seconds,
-                    text=text,
-                    average_log_probability=decoded.average_log_probability,
-                    no_speech_probability=decoded.no_speech_probability,
-                )
+        found = list(spans(decoded.tokens, self._special, window_seconds))
+        return [
+            Segment(
+                start_seconds=window.start_seconds + span.start_seconds,
+                end_seconds=window.start_seconds + span.end_seconds,
+                text=text,
+                average_log_probability=decoded.average_log_probability,
+                no_speech_probability=decoded.no_speech_probability,
+                compression_ratio=decoded.compression_ratio,
+                temperature=decoded.temperature,
+                doubts=doubts(text),
+                words=words,
+            )
+            for span, words in zip(found, self._words(hearing, found), strict=True)
+            if (text := text_of(self._tokenizer, self._special, span.tokens))
+        ]
+
+    def _words(self, hearing: _Hearing, found: Sequence[Span]) -> Sequence[tuple[Word, ...]]:
+        """The words of each span, where their times are asked for."""
+        recording, window = hearing.utterance.recording, hearing.window
+        if recording.options.timestamps is not TimestampLevel.WORD or not found:
+            return [()] * len(found)
+        text = [token for span in found for token in span.tokens]
+        tokens = aligned_tokens(self._special, hearing.row.rest or (), text)
+        weights, log_probabilities = self._model.align(hearing.row.index, tokens)
+        return words_of(
+            weights.numpy(),
+            log_probabilities.numpy(),
+            found,
+            tokenizer=self._tokenizer,
+            language=recording.language if self._multilingual else None,
+            window_start_seconds=window.start_seconds,
+            window_seconds=window.samples.size / SAMPLE_RATE,
+        )
+
+    def _mel(self, window: Window) -> Tensor:
+        return log_mel(window.samples, self.mel_bins)
 
     def _unsupported(self, option: str, value: str | None, problem: str) -> UnsupportedOption:
         return UnsupportedOption(option=option, value=value, model=self.model_name, problem=problem)
 
 
-def is_silent(decoded: Decoded) -> bool:
-    """Whether a window's text was made up over silence."""
-    return (
-        decoded.no_speech_probability > NO_SPEECH_THRESHOLD
-        and decoded.average_log_probability < LOG_PROBABILITY_THRESHOLD
-    )
+def _seed(window: Window) -> int:
+    return round(window.start_seconds * SAMPLE_RATE)
