@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from daemon.ports import JobEnd
-from neuron_worker.contract import ExitCode, Order, Outcome, Reason, ShardReport
+from neuron_worker.contract import ExitCode, Order, Outcome, OutcomeKind, Reason, ShardReport
 
 KILLED_EXIT_CODE = 137
 """128 + SIGKILL; with no reason given, the kernel's out-of-memory killer is the usual sender."""
@@ -94,10 +94,16 @@ _CAUSES = (
 def end_of_shard(
     order: Order, shard_index: int, report: ShardReport | None, end: JobEnd, now: datetime
 ) -> list[Outcome]:
-    """Outcomes for the requests of an ended shard that its worker left without one."""
+    """Outcomes for the requests of an ended shard that its worker left without one.
+
+    The one in hand is blamed for a crash. Of several nobody knows which it was: they are suspected,
+    and each is tried alone, where it can be blamed.
+    """
     known = {outcome.request_id for outcome in report.outcomes} if report else set()
-    in_hand = report.in_hand.request_id if report and report.in_hand else None
+    in_hand = {one.request_id for one in report.in_hand} if report else set()
     cause = next(cause for cause in _CAUSES if cause.matches(end))
+    crashed = cause.suspect.kind is OutcomeKind.CRASHED
+    charge = Reason.SUSPECTED if crashed and len(in_hand) > 1 else cause.suspect
     told = "; ".join(
         filter(
             None,
@@ -113,7 +119,7 @@ def end_of_shard(
     for item in order.shards[shard_index].items:
         if item.request_id in known:
             continue
-        reason = cause.suspect if item.request_id == in_hand else Reason.NOT_STARTED
+        reason = charge if item.request_id in in_hand else Reason.NOT_STARTED
         outcomes.append(
             Outcome(
                 request_id=item.request_id,
@@ -122,7 +128,7 @@ def end_of_shard(
                 kind=reason.kind,
                 reason=reason,
                 detail=detail
-                if item.request_id == in_hand
+                if item.request_id in in_hand
                 else f"not begun, or not for long, when {detail}",
                 finished_at=now,
             )

@@ -19,7 +19,7 @@ from daemon.outstanding import Outstanding, Owed
 from daemon.ports import Queue
 from daemon.records import Records
 from daemon.settings import RetrySettings
-from neuron_worker.contract import Outcome, OutcomeKind, Record
+from neuron_worker.contract import Outcome, OutcomeKind, Reason, Record
 
 log = structlog.get_logger()
 
@@ -54,7 +54,8 @@ def verdict(outcome: Outcome, record: Record, settings: RetrySettings) -> Verdic
     if failures >= most:
         return Verdict(Fate.DEAD_LETTER)
     delay = min(settings.backoff_seconds * 2 ** (failures - 1), settings.backoff_max_seconds)
-    return Verdict(Fate.RETRY, delay, alone=outcome.kind is OutcomeKind.CRASHED)
+    alone = outcome.kind is OutcomeKind.CRASHED or outcome.reason is Reason.SUSPECTED
+    return Verdict(Fate.RETRY, delay, alone)
 
 
 def infrastructure_failures(record: Record) -> int:

@@ -92,13 +92,13 @@ class Watcher:
                 # What a failure leads to, only the record tells.
                 stage = Stage.DONE if done else Stage.RETRYING
                 standings[outcome.request_id] = _with_outcome(outcome, stage)
-            if report.in_hand is not None:
-                standings[report.in_hand.request_id] = Standing(
-                    report.in_hand.request_id,
+            for in_hand in report.in_hand:
+                standings[in_hand.request_id] = Standing(
+                    in_hand.request_id,
                     Stage.RUNNING,
                     order.order_id,
-                    seconds_done=report.in_hand.seconds_done,
-                    audio_seconds=report.in_hand.audio_seconds,
+                    seconds_done=in_hand.seconds_done,
+                    audio_seconds=in_hand.audio_seconds,
                 )
         return standings
 

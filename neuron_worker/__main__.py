@@ -3,8 +3,7 @@
 import logging
 import signal
 import sys
-import threading
-from functools import cache
+from functools import partial
 
 import structlog
 from pydantic import ValidationError
@@ -14,8 +13,8 @@ from neuron_worker.contract import ExitCode, Ledger, Order, S3Uri
 from neuron_worker.reporter import Reporter
 from neuron_worker.settings import WorkerMisconfigured, WorkerSettings
 from neuron_worker.shard import ShardWorker
+from neuron_worker.stop import Stop
 from neuron_worker.store import Store, StoreError
-from neuron_worker.transcription import Transcription
 from neuron_worker.whisper.errors import WhisperError
 from neuron_worker.whisper.transcriber import Transcriber
 
@@ -35,10 +34,10 @@ def main() -> ExitCode:
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
     )
-    stopping = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    stop = Stop()
+    signal.signal(signal.SIGTERM, lambda *_: stop.request())
     try:
-        return _run(worker_settings.load(), stopping)
+        return _run(worker_settings.load(), stop)
     except (WorkerMisconfigured, WhisperError) as error:
         log.error("worker_misconfigured", detail=str(error))
         return ExitCode.MISCONFIGURED
@@ -50,7 +49,7 @@ def main() -> ExitCode:
         return ExitCode.BROKEN
 
 
-def _run(settings: WorkerSettings, stopping: threading.Event) -> ExitCode:
+def _run(settings: WorkerSettings, stop: Stop) -> ExitCode:
     store = Store()
     uri = S3Uri.parse(settings.order)
     found = store.get(uri)
@@ -69,13 +68,6 @@ def _run(settings: WorkerSettings, stopping: threading.Event) -> ExitCode:
         log.error("no_such_shard", shards=len(order.shards))
         return ExitCode.ORDER_UNREADABLE
 
-    @cache
-    def transcription() -> Transcription:
-        transcriber = Transcriber.load(
-            settings.model, batch_size=settings.batch_size, threads=settings.threads
-        )
-        return Transcription(store, transcriber, settings.audio_max_seconds)
-
     ledger = Ledger.holding(uri)
     worker = ShardWorker(
         store=store,
@@ -83,8 +75,15 @@ def _run(settings: WorkerSettings, stopping: threading.Event) -> ExitCode:
         order=order,
         shard_index=settings.shard_index,
         reporter=Reporter(store, ledger, order, settings.shard_index, settings.job_attempt),
-        transcription=transcription,
-        stopping=stopping,
+        load=partial(
+            Transcriber.load,
+            settings.model,
+            batch_size=settings.batch_size,
+            threads=settings.threads,
+            dtype=settings.dtype,
+        ),
+        audio_max_seconds=settings.audio_max_seconds,
+        stop=stop,
     )
     return worker.run()
 

@@ -1,9 +1,10 @@
 """The reporter: keeps the shard's report in S3 as true as it needs to be.
 
 An outcome and a new request in hand are written at once, because settlement and blame rest on them;
-progress inside a request is written now and then, for people who wait.
+progress inside a request is written now and then, for people who wait. Any thread may report.
 """
 
+import threading
 import time
 from datetime import UTC, datetime
 
@@ -25,6 +26,7 @@ class Reporter:
     ) -> None:
         self._store = store
         self._uri = ledger.report(order.order_id, shard_index)
+        self._lock = threading.Lock()
         self._written = 0.0
         before = store.get(self._uri)
         outcomes = ShardReport.model_validate_json(before[0]).outcomes if before else ()
@@ -36,35 +38,55 @@ class Reporter:
             outcomes=outcomes,
         )
 
+    @property
+    def is_due(self) -> bool:
+        """Whether progress has not been written for a while."""
+        return time.monotonic() - self._written >= PROGRESS_PERIOD_SECONDS
+
     def knows(self, request_id: str) -> bool:
         """Whether the request has an outcome in this order already."""
         return any(outcome.request_id == request_id for outcome in self._report.outcomes)
 
     def begin(self, request_id: str) -> None:
         """The request is in hand from now on."""
-        self._write(in_hand=InHand(request_id=request_id, started_at=datetime.now(UTC)))
+        with self._lock:
+            begun = InHand(request_id=request_id, started_at=datetime.now(UTC))
+            self._write((*self._report.in_hand, begun))
 
-    def progress(self, seconds_done: float, audio_seconds: float | None) -> None:
-        """How far the request in hand is; most calls write nothing, and none fails."""
-        in_hand = self._report.in_hand
-        if in_hand is None or time.monotonic() - self._written < PROGRESS_PERIOD_SECONDS:
-            return
-        moved = {"seconds_done": seconds_done, "audio_seconds": audio_seconds}
-        try:
-            self._write(in_hand=in_hand.model_copy(update=moved))
-        except StoreError as error:
-            log.warning("progress_not_written", cause=str(error))
+    def progress(self, request_id: str, seconds_done: float, audio_seconds: float | None) -> None:
+        """How far a request in hand is; never fails."""
+        with self._lock:
+            moved = {"seconds_done": seconds_done, "audio_seconds": audio_seconds}
+            in_hand = tuple(
+                one.model_copy(update=moved) if one.request_id == request_id else one
+                for one in self._report.in_hand
+            )
+            try:
+                self._write(in_hand)
+            except StoreError as error:
+                log.warning("progress_not_written", cause=str(error))
 
     def end(self, outcome: Outcome) -> None:
-        """The request in hand has an outcome, and nothing is in hand."""
-        self._write(in_hand=None, outcomes=(*self._report.outcomes, outcome))
+        """A request has its outcome, and is not in hand any more."""
+        with self._lock:
+            in_hand = (one for one in self._report.in_hand if one.request_id != outcome.request_id)
+            self._write(tuple(in_hand), (*self._report.outcomes, outcome))
 
     def put_down(self) -> None:
         """Nothing is in hand: an interrupted request is nobody's fault."""
-        self._write(in_hand=None)
+        with self._lock:
+            self._write(())
 
-    def _write(self, **changes: object) -> None:
-        report = self._report.model_copy(update={**changes, "updated_at": datetime.now(UTC)})
+    def _write(
+        self, in_hand: tuple[InHand, ...], outcomes: tuple[Outcome, ...] | None = None
+    ) -> None:
+        report = self._report.model_copy(
+            update={
+                "in_hand": in_hand,
+                "outcomes": self._report.outcomes if outcomes is None else outcomes,
+                "updated_at": datetime.now(UTC),
+            }
+        )
         self._store.put(self._uri, report.to_json())
         self._report = report
         self._written = time.monotonic()

@@ -1,6 +1,6 @@
 """What one worker process is told, all of it by environment variables."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -38,6 +38,9 @@ class WorkerSettings(BaseSettings):
     model: str = Field(default="tiny.en", min_length=1, validation_alias="WHISPER_FLEET_MODEL")
     batch_size: int = Field(default=8, ge=1, le=64, validation_alias="WHISPER_FLEET_BATCH_SIZE")
     threads: int = Field(default=1, ge=1, validation_alias="WHISPER_FLEET_THREADS")
+    dtype: Literal["float32", "int8", "bfloat16"] = Field(
+        default="float32", validation_alias="WHISPER_FLEET_DTYPE"
+    )
     audio_max_seconds: float = Field(
         default=24 * 3600.0, gt=0, validation_alias="WHISPER_FLEET_AUDIO_MAX_SECONDS"
     )

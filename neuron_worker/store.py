@@ -70,6 +70,13 @@ class Store:
         condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
         self._write(uri, content, "application/json", condition)
 
+    def delete(self, uri: S3Uri) -> None:
+        """Delete an object, if there is one. Raises `StoreError`."""
+        try:
+            self._s3.delete_object(Bucket=uri.bucket, Key=uri.key)
+        except (ClientError, BotoCoreError) as error:
+            raise _fault(uri, error) from error
+
     def open(self, uri: S3Uri, version: str | None) -> "S3File":
         """An object as a binary file. Raises `StoreError` when it is missing or forbidden."""
         return S3File(self._s3, uri, version)
@@ -109,7 +116,7 @@ class S3File(io.RawIOBase):
         except (ClientError, BotoCoreError) as error:
             raise _fault(uri, error) from error
         self.size: int = head["ContentLength"]
-        self._etag: str = head["ETag"]
+        self.etag: str = head["ETag"]
         self._position = 0
         self._block = b""
         self._block_start = 0
@@ -158,7 +165,7 @@ class S3File(io.RawIOBase):
         last = min(start + READ_AHEAD_BYTES, self.size) - 1
         try:
             answer = self._s3.get_object(
-                **self._which, Range=f"bytes={start}-{last}", IfMatch=self._etag
+                **self._which, Range=f"bytes={start}-{last}", IfMatch=self.etag
             )
             self._block = answer["Body"].read()
         except (ClientError, BotoCoreError) as error:

@@ -28,11 +28,13 @@ class Reason(StrEnum):
     NOT_AUDIO = "not_audio"
     NO_AUDIO_STREAM = "no_audio_stream"
     TOO_LONG = "too_long"
+    DECODER_FAILED = "decoder_failed"
     UNSUPPORTED_OPTION = "unsupported_option"
     STORE_UNAVAILABLE = "store_unavailable"
     INTERNAL_ERROR = "internal_error"
     INTERRUPTED = "interrupted"
     NOT_STARTED = "not_started"
+    SUSPECTED = "suspected"
     WORKER_DIED = "worker_died"
     OUT_OF_MEMORY = "out_of_memory"
     TIMED_OUT = "timed_out"
@@ -50,11 +52,13 @@ _KIND_OF = {
     Reason.NOT_AUDIO: OutcomeKind.BAD_INPUT,
     Reason.NO_AUDIO_STREAM: OutcomeKind.BAD_INPUT,
     Reason.TOO_LONG: OutcomeKind.BAD_INPUT,
+    Reason.DECODER_FAILED: OutcomeKind.BAD_INPUT,
     Reason.UNSUPPORTED_OPTION: OutcomeKind.BAD_INPUT,
     Reason.STORE_UNAVAILABLE: OutcomeKind.TRANSIENT,
     Reason.INTERNAL_ERROR: OutcomeKind.TRANSIENT,
     Reason.INTERRUPTED: OutcomeKind.INFRASTRUCTURE,
     Reason.NOT_STARTED: OutcomeKind.INFRASTRUCTURE,
+    Reason.SUSPECTED: OutcomeKind.INFRASTRUCTURE,
     Reason.WORKER_DIED: OutcomeKind.CRASHED,
     Reason.OUT_OF_MEMORY: OutcomeKind.CRASHED,
     Reason.TIMED_OUT: OutcomeKind.CRASHED,

@@ -1,0 +1,197 @@
+"""Delivery: writes down what became of a request, in a thread of its own.
+
+First the transcripts, then the record that calls the request done, then the shard's report, and
+last the saved progress goes. Whatever is interrupted between two of them is only done once more.
+"""
+
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Self
+
+import structlog
+
+from neuron_worker.contract import (
+    Ledger,
+    Order,
+    Outcome,
+    OutcomeKind,
+    Reason,
+    Record,
+    TranscriptFormat,
+)
+from neuron_worker.formats import CONTENT_TYPES, render
+from neuron_worker.in_hand import RequestFailed, RequestInHand
+from neuron_worker.progress import Progress
+from neuron_worker.reporter import Reporter
+from neuron_worker.store import ChangedMeanwhile, Store, StoreError
+from neuron_worker.transcript import Transcript
+
+log = structlog.get_logger()
+
+PROGRESS_SAVE_SECONDS = 30.0
+"""A long recording's progress is saved this often; a killed worker repeats at most this much."""
+
+
+class Delivery:
+    """Writes results one after the other; `StoreError` of the ledger comes out of `check`."""
+
+    def __init__(
+        self, store: Store, ledger: Ledger, order: Order, shard_index: int, reporter: Reporter
+    ) -> None:
+        self._store = store
+        self._ledger = ledger
+        self._order = order
+        self._shard_index = shard_index
+        self._reporter = reporter
+        self._thread = ThreadPoolExecutor(1, "delivery")
+        self._pending: list[Future[None]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.shutdown()
+
+    def check(self) -> None:
+        """Raise what went wrong in the thread, if something did."""
+        done = [future for future in self._pending if future.done()]
+        self._pending = [future for future in self._pending if future not in done]
+        for future in done:
+            future.result()
+
+    def wait(self) -> None:
+        """Wait until all is written; raises what went wrong."""
+        pending, self._pending = self._pending, []
+        for future in pending:
+            future.result()
+
+    def finish(self, request: RequestInHand, model: str) -> None:
+        """Write down a complete request."""
+        self._pending.append(self._thread.submit(self._finish, request, model))
+
+    def note_progress(self, request: RequestInHand) -> None:
+        """Report how far a request is and save what is done of it, each when it is time again."""
+        if self._reporter.is_due:
+            seconds = request.facts.container_seconds if request.facts else None
+            moved = (request.item.request_id, request.seconds_done, seconds)
+            self._pending.append(self._thread.submit(self._reporter.progress, *moved))
+        if time.monotonic() - request.progress_saved_at >= PROGRESS_SAVE_SECONDS:
+            request.progress_saved_at = time.monotonic()
+            self._pending.append(self._thread.submit(self._save, request.progress()))
+
+    def put_down(self, requests: list[RequestInHand]) -> None:
+        """Save what is done of requests that are interrupted; none of them is in hand any more."""
+        if not requests:
+            return
+        for request in requests:
+            if any(track.done for track in request.tracks):
+                self._pending.append(self._thread.submit(self._save, request.progress()))
+            log.info("request_interrupted", request_id=request.item.request_id)
+        self._pending.append(self._thread.submit(self._reporter.put_down))
+
+    def saved(self, request: RequestInHand) -> Progress | None:
+        """What an earlier attempt saved; None where nothing can be used."""
+        found = self._store.get(self._ledger.progress(request.item.request_id))
+        if found is None:
+            return None
+        try:
+            return Progress.model_validate_json(found[0])
+        except ValueError as error:
+            log.warning("progress_unreadable", request_id=request.item.request_id, cause=str(error))
+            return None
+
+    def _save(self, progress: Progress) -> None:
+        try:
+            self._store.put(self._ledger.progress(progress.request_id), progress.to_json())
+        except StoreError as error:
+            log.warning("progress_not_saved", request_id=progress.request_id, cause=str(error))
+
+    def _finish(self, request: RequestInHand, model: str) -> None:
+        with structlog.contextvars.bound_contextvars(request_id=request.item.request_id):
+            try:
+                if request.failure:
+                    raise request.failure
+                transcript = request.transcript(model)
+                files = self._write_transcripts(request, transcript)
+            except RequestFailed as failure:
+                log.warning("request_failed", reason=failure.reason, detail=str(failure))
+                self._reporter.end(self._outcome(request, failure.reason, str(failure)))
+                return
+            except Exception as error:
+                log.exception("internal_error")
+                detail = f"{request.item.audio}: {type(error).__name__}: {error}"
+                self._reporter.end(self._outcome(request, Reason.INTERNAL_ERROR, detail))
+                return
+            outcome = self._done(request, transcript, files)
+            self._write_record(outcome, request.record, request.record_etag)
+            self._reporter.end(outcome)
+            self._forget_progress(request)
+            log.info(
+                "request_done",
+                audio_seconds=outcome.audio_seconds,
+                wall_seconds=outcome.wall_seconds,
+                warnings=outcome.warnings,
+            )
+
+    def _write_transcripts(
+        self, request: RequestInHand, transcript: Transcript
+    ) -> dict[TranscriptFormat, str]:
+        files = {}
+        for file_format in request.item.options.formats:
+            uri = request.item.transcript(file_format)
+            try:
+                self._store.put(uri, render(transcript, file_format), CONTENT_TYPES[file_format])
+            except StoreError as error:
+                raise RequestFailed(error.reason, str(error)) from error
+            files[file_format] = str(uri)
+        return files
+
+    def _write_record(self, outcome: Outcome, record: Record | None, etag: str | None) -> None:
+        """Add `done` to the record; if another worker finished the request first, leave its."""
+        uri = self._ledger.record(outcome.request_id)
+        while True:
+            before = record.outcomes if record and record.dead_lettered_at is None else ()
+            fresh = Record(request_id=outcome.request_id, outcomes=(*before, outcome))
+            try:
+                self._store.put_unchanged(uri, fresh.to_json(), etag)
+            except ChangedMeanwhile:
+                known = self._store.get(uri)
+                record = Record.model_validate_json(known[0]) if known else None
+                etag = known[1] if known else None
+                if record and record.done:
+                    return
+            else:
+                return
+
+    def _forget_progress(self, request: RequestInHand) -> None:
+        if request.saved or request.progress_saved_at > request.started:
+            try:
+                self._store.delete(self._ledger.progress(request.item.request_id))
+            except StoreError as error:
+                log.warning("progress_not_deleted", cause=str(error))
+
+    def _done(
+        self, request: RequestInHand, transcript: Transcript, files: dict[TranscriptFormat, str]
+    ) -> Outcome:
+        return self._outcome(request, None, "").model_copy(
+            update={
+                "transcripts": files,
+                "audio_seconds": round(transcript.audio_seconds, 3),
+                "speech_seconds": round(transcript.speech_seconds, 3),
+                "language": transcript.language,
+                "warnings": transcript.warnings,
+            }
+        )
+
+    def _outcome(self, request: RequestInHand, reason: Reason | None, detail: str) -> Outcome:
+        return Outcome(
+            request_id=request.item.request_id,
+            order_id=self._order.order_id,
+            shard_index=self._shard_index,
+            kind=reason.kind if reason else OutcomeKind.DONE,
+            reason=reason,
+            detail=detail,
+            finished_at=datetime.now(UTC),
+            wall_seconds=round(time.monotonic() - request.started, 3),
+        )

@@ -1,0 +1,47 @@
+"""What is saved of a long recording while it is transcribed, so that an interruption costs little.
+
+The next attempt decodes and cuts the audio again, which is cheap and gives the same windows, and
+skips those that are here: the transcript is the one that an undisturbed run would have written.
+"""
+
+import hashlib
+import json
+
+from neuron_worker.contract import WorkItem
+from neuron_worker.contract.document import Document
+from neuron_worker.transcript import Segment
+
+FORMAT = 1
+"""To be raised when windows are cut or decoded differently: older progress then means nothing."""
+
+
+class WindowDone(Document):
+    """One transcribed window of one track; `index` counts the track's windows."""
+
+    track: int
+    index: int
+    start_seconds: float
+    end_seconds: float
+    segments: tuple[Segment, ...]
+
+
+class Progress(Document):
+    """The windows of one request that are transcribed, whoever did it."""
+
+    request_id: str
+    fingerprint: str
+    language: str | None = None
+    language_probability: float | None = None
+    windows: tuple[WindowDone, ...] = ()
+
+
+def fingerprint(item: WorkItem, audio_etag: str, model_revision: str) -> str:
+    """Names all that the windows depend on: the same audio, options and model make the same."""
+    parts = {
+        "format": FORMAT,
+        "audio": item.audio,
+        "etag": audio_etag,
+        "options": item.options.model_dump(mode="json"),
+        "model": model_revision,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
