@@ -1,14 +1,25 @@
 """Audio of any container FFmpeg reads, as 16 kHz mono blocks, in bounded memory."""
 
+from neuron_worker.audio.decoder import (
+    Decoder,
+    DecoderBrokenError,
+    Recording,
+)
+from neuron_worker.audio.decoder_process import DecoderNotStartedError, Limits
 from neuron_worker.audio.errors import (
     AudioError,
     AudioTooLongError,
+    DecoderCrashedError,
+    DecoderKilledError,
+    DecoderStarvedError,
+    DecoderStuckError,
     EmptyFileError,
     NoAudioStreamError,
     NotAudioError,
     NothingDecodedError,
 )
-from neuron_worker.audio.reader import AudioFacts, AudioReader
+from neuron_worker.audio.facts import AudioFacts
+from neuron_worker.audio.reader import AudioReader
 from neuron_worker.audio.source import AudioFile
 
 __all__ = [
@@ -17,8 +28,17 @@ __all__ = [
     "AudioFile",
     "AudioReader",
     "AudioTooLongError",
+    "Decoder",
+    "DecoderBrokenError",
+    "DecoderCrashedError",
+    "DecoderKilledError",
+    "DecoderNotStartedError",
+    "DecoderStarvedError",
+    "DecoderStuckError",
     "EmptyFileError",
+    "Limits",
     "NoAudioStreamError",
     "NotAudioError",
     "NothingDecodedError",
+    "Recording",
 ]

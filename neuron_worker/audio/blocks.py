@@ -9,13 +9,16 @@ from av.audio.fifo import AudioFifo
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 
-from neuron_worker.speech import SAMPLE_RATE
+from neuron_worker.cutting import SAMPLE_RATE
 
 Block = npt.NDArray[np.float32]
 """Mono samples at 16 kHz, full scale at 1, about a second of them."""
 
 BLOCK_SECONDS = 1.0
 """Frames are gathered for this long; to resample each frame alone costs half as much again."""
+
+BLOCK_SAMPLES_MAX = 2 * SAMPLE_RATE
+"""A codec whose frames are longer has them cut."""
 
 
 class Blocks:

@@ -14,7 +14,8 @@ class AudioError(Exception):
 
     reason: ClassVar[Reason]
 
-    def __init__(self, **fields: object) -> None:
+    def __init__(self, **fields: str | float) -> None:
+        self.fields = fields
         super().__init__(" ".join(cleandoc(str(self.__doc__)).split()).format(**fields))
 
 
@@ -48,3 +49,30 @@ class AudioTooLongError(AudioError):
     """the recording is longer than the {max_seconds:,.0f} s allowed: cut it into parts"""
 
     reason = Reason.TOO_LONG
+
+
+class DecoderStuckError(AudioError):
+    """the decoder got stuck in the recording and was stopped: export it again, for example as FLAC
+    or M4A"""
+
+    reason = Reason.DECODER_FAILED
+
+
+class DecoderStarvedError(AudioError):
+    """the decoder wanted more than {memory_mib} MiB of memory for the recording and was stopped:
+    export it again, for example as FLAC or M4A"""
+
+    reason = Reason.DECODER_FAILED
+
+
+class DecoderCrashedError(AudioError):
+    """the decoder crashed on the recording ({how}): export it again, for example as FLAC or M4A"""
+
+    reason = Reason.DECODER_FAILED
+
+
+class DecoderKilledError(AudioError):
+    """the decoder was killed from outside while it read the recording, most likely because the
+    machine ran out of memory: if this happens again, give the job more"""
+
+    reason = Reason.OUT_OF_MEMORY

@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Self
 
 import av
@@ -21,47 +20,29 @@ from neuron_worker.audio.errors import (
     NotAudioError,
     NothingDecodedError,
 )
+from neuron_worker.audio.facts import (
+    AV_TIME_BASE,
+    BARE_STREAMS,
+    AudioFacts,
+    DeclaredLength,
+    warnings,
+)
 from neuron_worker.audio.source import AudioFile, Source
 
 DEMUX_FAILURES_MAX = 1_000
 """Failures in a row, with no packet between them, after which the rest of the file is given up."""
 
-BYTES_PER_SECOND_MIN = 250
-"""A declared length that leaves fewer bytes than this for each second is not believed.
+STARVED_MAX = 16
+"""Failed allocations in a row after which memory is what is wanting.
 
-The leanest speech codecs take more: AMR-NB's lowest mode 650 (RFC 4867, section 5.3).
+A few are damage: a packet whose header asks for more than there is.
 """
-
-BARE_STREAMS = frozenset({"mp3", "aac", "ac3", "eac3", "amr"})
-"""Formats without a container, whose timestamps and lengths FFmpeg can only count or estimate."""
 
 CHANNELS_MAX = 64
 """libswresample takes no more (SWR_CH_MAX in libswresample/swresample_internal.h)."""
 
 SAMPLE_RATE_MIN, SAMPLE_RATE_MAX = 1_000, 768_000
 """No recorder works outside; a damaged header can say anything, and a second must fit memory."""
-
-LOST_SECONDS_MIN = 0.1
-"""Less is not worth a number in a warning."""
-
-AV_TIME_BASE = 1_000_000
-"""Units per second of a container's own times (libavutil/avutil.h)."""
-
-
-@dataclass(frozen=True, slots=True)
-class AudioFacts:
-    """What is known of a recording: so far, while it is read."""
-
-    container: str
-    codec: str
-    channels: int
-    container_seconds: float | None
-    """The length that the container declares or FFmpeg estimates; it can be wrong."""
-    seconds: float
-    """The length of what was decoded and of the silence that stands for what was lost."""
-    lost_seconds: float
-    bad_packets: int
-    warnings: tuple[str, ...]
 
 
 class AudioReader:
@@ -82,6 +63,7 @@ class AudioReader:
     def __init__(self, file: AudioFile, *, max_seconds: float) -> None:
         self._max_seconds = max_seconds
         self._bad_packets = 0
+        self._starved = 0
         self._ended = False
         self._source = Source(file)
         if self._source.size == 0:
@@ -93,7 +75,7 @@ class AudioReader:
             self._codec = self._stream.codec_context.codec.canonical_name
             self._time_base_seconds = float(self._stream.time_base or 0)
             self._channels = self._stream.codec_context.layout.nb_channels
-            self._declared = _Declared.by(self._container, self._stream, self._source.size)
+            self._declared = DeclaredLength.by(self._container, self._stream, self._source.size)
             self._clock = self._make_clock()
             if self._declared.exceeds(max_seconds):
                 raise AudioTooLongError(max_seconds=max_seconds)
@@ -117,6 +99,8 @@ class AudioReader:
                 raise AudioTooLongError(max_seconds=self._max_seconds)
             try:
                 yield from blocks.add(frame, silence_seconds)
+            except MemoryError:
+                raise
             except av.FFmpegError as error:
                 raise NotAudioError(detail=f"unusable {self._codec}: {error.strerror}") from error
         yield from blocks.rest()
@@ -127,28 +111,25 @@ class AudioReader:
     @property
     def facts(self) -> AudioFacts:
         """What is known by now; final once `blocks` has ended."""
+        seconds, lost_seconds = self._clock.seconds, self._clock.lost_seconds
         return AudioFacts(
             container=self._format,
             codec=self._codec,
             channels=self._channels,
             container_seconds=self._declared.seconds,
-            seconds=self._clock.seconds,
-            lost_seconds=self._clock.lost_seconds,
+            seconds=seconds,
+            lost_seconds=lost_seconds,
             bad_packets=self._bad_packets,
-            warnings=tuple(self._warnings()),
+            warnings=tuple(
+                warnings(
+                    self._declared,
+                    seconds=seconds,
+                    lost_seconds=lost_seconds,
+                    bad_packets=self._bad_packets,
+                    ended=self._ended,
+                )
+            ),
         )
-
-    def _warnings(self) -> Iterator[str]:
-        seconds, lost_seconds = self._clock.seconds, self._clock.lost_seconds
-        if lost_seconds >= LOST_SECONDS_MIN:
-            yield f"{lost_seconds:.1f} s of audio were unreadable and replaced by silence"
-        elif self._bad_packets:
-            yield f"unreadable packets were skipped: {self._bad_packets}"
-        if self._ended and self._declared.is_longer_than(seconds):
-            yield (
-                f"the container declares {self._declared.seconds:.1f} s, but the audio ends after "
-                f"{seconds:.1f} s: the file may have been cut off"
-            )
 
     def _make_clock(self) -> Clock:
         if self._format in BARE_STREAMS:
@@ -176,9 +157,18 @@ class AudioReader:
         """The frames in a packet; None for a bad one."""
         try:
             frames = packet.decode()
+        except MemoryError as failure:
+            self._starve(failure)
+            return None
         except av.FFmpegError:
             return None
+        self._starved = 0
         return frames if all(map(_is_usable, frames)) else None
+
+    def _starve(self, failure: MemoryError) -> None:
+        self._starved += 1
+        if self._starved > STARVED_MAX:
+            raise failure
 
     def _packets(self) -> Iterator["Packet[AudioStream]"]:
         """The stream's packets; a demuxer that failed may go on behind the damage."""
@@ -190,47 +180,13 @@ class AudioReader:
                     failures = 0
                     yield packet
                 break
-            except (av.FFmpegError, IndexError):
+            except (av.FFmpegError, IndexError) as error:
                 # PyAV 18.1 raises IndexError at the end if a stream turned up on the way.
                 self._source.check()
+                if isinstance(error, MemoryError):
+                    self._starve(error)
                 failures += 1
         self._source.check()
-
-
-@dataclass(frozen=True, slots=True)
-class _Declared:
-    """The length that the container declares, and whether it is one to go by."""
-
-    seconds: float | None
-    reliable: bool
-    file_bytes: int
-
-    @classmethod
-    def by(cls, container: InputContainer, stream: AudioStream, file_bytes: int) -> Self:
-        own = stream.duration * stream.time_base if stream.duration and stream.time_base else None
-        whole = container.duration / AV_TIME_BASE if container.duration else None
-        seconds = float(own) if own is not None else whole
-        if seconds is None or seconds <= 0:
-            return cls(None, reliable=False, file_bytes=file_bytes)
-        reliable = own is not None or len(container.streams) == 1
-        if container.format.name in BARE_STREAMS:
-            # FFmpeg estimates from the bit rate, unless an MP3's header tells the length: then
-            # it can promise more than the bytes there are.
-            promised_bytes = seconds * (stream.codec_context.bit_rate or 0) / 8
-            reliable = container.format.name == "mp3" and promised_bytes > 1.01 * file_bytes
-        return cls(seconds, reliable=reliable, file_bytes=file_bytes)
-
-    def exceeds(self, max_seconds: float) -> bool:
-        """Whether the recording is too long, without decoding it first."""
-        if self.seconds is None or not self.reliable:
-            return False
-        leanest = self.seconds * BYTES_PER_SECOND_MIN
-        return self.seconds > max_seconds and self.file_bytes >= leanest
-
-    def is_longer_than(self, seconds: float) -> bool:
-        """Whether audio is missing at the end: more than 1 s and more than 1 %."""
-        missing = (self.seconds or 0.0) - seconds
-        return self.reliable and missing > max(1.0, 0.01 * seconds)
 
 
 def _open(source: Source) -> InputContainer:
@@ -247,9 +203,11 @@ def _open(source: Source) -> InputContainer:
             container_options={"protocol_whitelist": ""},
             io_open=lambda *_: io.BytesIO(),
         )
+    except MemoryError:
+        raise
     except av.FFmpegError as error:
         source.check()
-        raise NotAudioError(detail=error.strerror) from error
+        raise NotAudioError(detail=str(error.strerror)) from error
     source.check()
     return container
 
