@@ -40,7 +40,45 @@ class UnreadableModelError(WhisperError):
 
 class ArtifactMismatchError(WhisperError):
     """{directory} holds no compiled model that fits: {differences}. Compile the model again, with
-    the versions installed here, and save it to that directory."""
+    the versions installed here: `{command}`."""
+
+
+class AmbiguousArtifactError(WhisperError):
+    """{directory} holds more than one compiled model of {model!r} that fits: {folders}. They come
+    from different weights; delete all but the one to use."""
+
+
+class NeuronMissingError(WhisperError):
+    """The Python package {package} is not installed, without which nothing {verb} on a NeuronCore.
+    Use AWS's Neuron image of PyTorch 2.9, or install it with `pip install
+    --extra-index-url=https://pip.repos.neuron.amazonaws.com {package}`."""
+
+
+class CoreCountError(WhisperError):
+    """{variable} is {value!r}, but a worker runs on one NeuronCore and must leave the chip's other
+    one alone. Set it to {wanted!r}, or leave it unset."""
+
+
+class NoCoreError(WhisperError):
+    """No NeuronCore was free in {seconds:.0f} s ({cause}). Another process on this instance holds
+    them, or none is visible here: give each container its own device, and every process
+    NEURON_RT_NUM_CORES=1; the runtime's own log lines say how many cores it asked for."""
+
+
+class CompilationError(WhisperError):
+    """The {graph} of model {model!r} could not be compiled: {cause}. The compiler's own output is
+    above; what it worked on is in {workdir}."""
+
+
+class WrongNumbersError(WhisperError):
+    """The compiled model in {directory} does not compute on this NeuronCore what it computed on
+    the CPU when it was compiled: {problem}. Do not use it: check that the driver, the runtime and
+    the compiler belong to one Neuron SDK release, and compile the model again."""
+
+
+class NoWordTimesError(WhisperError):
+    """The compiled model in {directory} cannot tell when words are spoken: it was compiled with
+    --no-words. Compile it again without: `{command}`."""
 
 
 class UnsupportedOption(WhisperError):

@@ -1,74 +1,45 @@
 """The seam to the device: compile a checkpoint, run it, save and load what was compiled."""
 
-import hashlib
-import json
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from torch import Tensor
 from transformers.models.whisper.configuration_whisper import WhisperConfig
 
-from neuron_worker.whisper.checkpoint import Checkpoint
-from neuron_worker.whisper.errors import ArtifactMismatchError
+from neuron_worker.whisper.artifacts import DESCRIPTION, ArtifactKey
+from neuron_worker.whisper.checkpoint import Checkpoint, Description
 
-DESCRIPTION = "artifact.json"
-"""The file in an artifact's folder that says what was compiled: its key and configuration."""
+__all__ = ["DESCRIPTION", "ArtifactKey", "CompiledModel", "Feed", "Runtime", "Shapes"]
+
+STEP_TOKENS = 4
+"""How many tokens of a row a device's step takes at once.
+
+Whisper's own start of a prompt, `<|startoftranscript|>`, language, task, goes in one step; and as
+a step reads all weights and K/V whatever their number, four tokens cost about as much as one.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Shapes:
-    """What is fixed when a model is compiled. `dtype` is PyTorch's name of the weights' type."""
+    """What is fixed when a model is compiled. `dtype` is PyTorch's name of the weights' type.
+
+    The CPU takes any number of tokens in a step.
+    """
 
     batch_size: int
     dtype: str = "float32"
+    step_tokens: int = STEP_TOKENS
 
 
 @dataclass(frozen=True, slots=True)
-class ArtifactKey:
-    """All that a compiled model depends on: where one field differs, it does not fit."""
+class Feed:
+    """Tokens for one row; the first stands at `position`."""
 
-    runtime: str
-    compiler: str
-    model: str
-    revision: str
-    batch_size: int
-    dtype: str
-
-    def folder(self, directory: Path) -> Path:
-        """Where below `directory` the artifact of this key stands."""
-        digest = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
-        return directory / digest[:16]
-
-    def describe(self, folder: Path, config: WhisperConfig) -> None:
-        """Write into `folder` that it holds the artifact of this key."""
-        described = {"key": asdict(self), "config": config.to_dict()}
-        (folder / DESCRIPTION).write_text(json.dumps(described, indent=1, default=str))
-
-    def find(self, directory: Path) -> tuple[Path, WhisperConfig]:
-        """The folder of this key's artifact, and its configuration.
-
-        Raises ArtifactMismatchError, which says what differs, where there is none that fits.
-        """
-        folder = self.folder(directory)
-        if not (folder / DESCRIPTION).is_file():
-            raise ArtifactMismatchError(directory=directory, differences=self._absent(directory))
-        described = json.loads((folder / DESCRIPTION).read_bytes())
-        if differences := self._differences(described["key"]):
-            raise ArtifactMismatchError(directory=folder, differences=differences)
-        return folder, WhisperConfig.from_dict(described["config"])
-
-    def _absent(self, directory: Path) -> str:
-        others = sorted(directory.glob(f"*/{DESCRIPTION}"))
-        differences = [self._differences(json.loads(file.read_bytes())["key"]) for file in others]
-        return " | ".join(differences) or "it holds none at all"
-
-    def _differences(self, other: dict[str, object]) -> str:
-        return ", ".join(
-            f"{field} is {other.get(field)!r} there and must be {value!r}"
-            for field, value in asdict(self).items()
-            if other.get(field) != value
-        )
+    row: int
+    position: int
+    tokens: tuple[int, ...]
 
 
 class CompiledModel(Protocol):
@@ -82,14 +53,28 @@ class CompiledModel(Protocol):
     def batch_size(self) -> int:
         """How many rows a batch has at most; fixed when the model was compiled."""
 
-    def encode(self, mel: Tensor) -> None:
-        """Let rows 0 … n-1 hear [n, mel bins, 3000] float32, n at most the batch size."""
+    @property
+    def hears_together(self) -> int:
+        """How many rows should be free before they hear new windows; 1 where each costs its own."""
 
-    def step(self, tokens: Tensor, positions: Tensor) -> Tensor:
-        """Feed tokens [n, T] int32 at each row's position [n] int32 and those after it.
+    def hear(self, rows: Sequence[int], mels: Tensor) -> None:
+        """Let each row hear its window: [rows, mel bins, 3000] float32.
 
-        Returns the logits [n, vocabulary] float32 after each row's last token. A position may be
-        written again; what stands beyond a row's last token is not seen.
+        What the row remembers of tokens stays, and is overwritten from position 0 on.
+        """
+
+    def step(self, feeds: Sequence[Feed]) -> Tensor:
+        """Feed tokens to different rows; returns the logits [feeds, vocabulary] float32.
+
+        They are those after each feed's last token. A position may be written again; what stands
+        beyond a row's last token is not seen. Rows that are not fed stay as they are.
+        """
+
+    def align(self, row: int, tokens: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Where the tokens are heard in a row's window.
+
+        Returns the cross-attention of the alignment heads [heads, tokens, 1500] and each next
+        token's log-probability [tokens], the last of which means nothing, both float32.
         """
 
     def save(self, directory: Path) -> Path:
@@ -102,8 +87,11 @@ class Runtime(Protocol):
     def compile(self, checkpoint: Checkpoint, shapes: Shapes) -> CompiledModel:
         """Build the graphs of a checkpoint for fixed shapes."""
 
-    def load(self, directory: Path, checkpoint: Checkpoint, shapes: Shapes) -> CompiledModel:
+    def load(
+        self, directory: Path, model: str, shapes: Shapes
+    ) -> tuple[Description, CompiledModel]:
         """The model that `compile` would build, from what `save` wrote below `directory`.
 
-        Raises ArtifactMismatchError unless model, weights, shapes and versions are the same.
+        Needs no checkpoint. Raises ArtifactMismatchError unless name, shapes, versions and the
+        code of the graphs are the same, and AmbiguousArtifactError where two models are.
         """
