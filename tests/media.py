@@ -16,6 +16,9 @@ SECONDS = 20.0
 BURSTS = (1.0, 5.0, 9.0, 13.0, 17.0)
 """Where the test signal is loud for a quarter of a second; between them it is faint noise."""
 
+LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "quad", 6: "5.1", 8: "7.1"}
+"""What a recording with so many channels is encoded as."""
+
 Samples = npt.NDArray[np.float32]
 
 
@@ -49,7 +52,7 @@ def encoded(
     moved: tuple[float, float] = (0.0, 0.0),
 ) -> bytes:
     """A file in memory. Packets from `moved[0]` seconds on get timestamps `moved[1]` s later."""
-    layout = {1: "mono", 2: "stereo", 8: "7.1"}[len(samples)]
+    layout = LAYOUTS[len(samples)]
     file = io.BytesIO()
     with av.open(file, "w", format=container) as out:
         stream = cast(AudioStream, out.add_stream(codec, rate=rate, layout=layout))
@@ -88,9 +91,9 @@ def read(content: bytes, max_seconds: float = 3600.0) -> tuple[Samples, AudioFac
         blocks = list(reader.blocks())
         for block in blocks:
             assert block.dtype == np.float32
-            assert block.ndim == 1
-            assert block.size <= 40_000
-        samples = np.concatenate(blocks)
+            assert len(block) == 1
+            assert block.shape[1] <= 40_000
+        samples = np.concatenate(blocks, axis=1)[0]
         facts = reader.facts
     assert np.isfinite(samples).all()
     assert samples.size / 16_000 == pytest.approx(facts.seconds, abs=0.01)

@@ -1,4 +1,4 @@
-"""Audio of any container FFmpeg reads, as 16 kHz mono blocks, in bounded memory."""
+"""Audio of any container FFmpeg reads, as 16 kHz blocks, in bounded memory."""
 
 from neuron_worker.audio.decoder import (
     Decoder,
@@ -17,6 +17,7 @@ from neuron_worker.audio.errors import (
     NoAudioStreamError,
     NotAudioError,
     NothingDecodedError,
+    TooManyChannelsError,
 )
 from neuron_worker.audio.facts import AudioFacts
 from neuron_worker.audio.reader import AudioReader
@@ -41,4 +42,5 @@ __all__ = [
     "NotAudioError",
     "NothingDecodedError",
     "Recording",
+    "TooManyChannelsError",
 ]

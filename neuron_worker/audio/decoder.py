@@ -78,8 +78,10 @@ class Decoder:
         return self._process.pid if self._process else None
 
     @contextmanager
-    def open(self, file: AudioFile, *, max_seconds: float) -> Iterator["Recording"]:
-        """A recording, until the block is left.
+    def open(
+        self, file: AudioFile, *, max_seconds: float, separate_channels: bool = False
+    ) -> Iterator["Recording"]:
+        """A recording, until the block is left; see `AudioReader`.
 
         Raises, here and from `blocks`, an `AudioError` for a file that can never be transcribed,
         and as it is what the file raises.
@@ -89,7 +91,7 @@ class Decoder:
         if self._process is not None and not self._process.alive:
             self.close()
         self._process = self._process or DecoderProcess(self._limits)
-        recording = Recording(self._process, file, max_seconds)
+        recording = Recording(self._process, file, max_seconds, separate_channels)
         self._busy = True
         try:
             recording.begin()
@@ -106,13 +108,19 @@ class Recording:
     A thread serves the decoder: it reads the file for it and takes in what it sends.
     """
 
-    def __init__(self, process: DecoderProcess, file: AudioFile, max_seconds: float) -> None:
+    def __init__(
+        self,
+        process: DecoderProcess,
+        file: AudioFile,
+        max_seconds: float,
+        separate_channels: bool,
+    ) -> None:
         self._process = process
         self._file = file
         self._size = file.seek(0, io.SEEK_END)
         if self._size == 0:
             raise EmptyFileError
-        self._max_seconds = max_seconds
+        self._order = Open(self._size, max_seconds, separate_channels)
         self._facts: AudioFacts | None = None
         self._room = threading.Semaphore(BLOCKS_AHEAD_MAX)
         self._arrived: SimpleQueue[Opened | tuple[Audio, bytearray] | Ended | BaseException] = (
@@ -129,9 +137,9 @@ class Recording:
         return self._facts
 
     def blocks(self) -> Iterator[Block]:
-        """Mono samples at 16 kHz, about a second at a time. Raises as `Decoder.open` says."""
-        while (arrived := self._next()) is not None:
-            yield np.frombuffer(arrived, np.float32)
+        """Shape (channels, samples), as `AudioReader.blocks`. Raises as `Decoder.open` says."""
+        while (block := self._next()) is not None:
+            yield block
 
     def begin(self) -> None:
         """Have the decoder open the file, and wait for it."""
@@ -147,8 +155,8 @@ class Recording:
             self._thread.join()
         return self._finished
 
-    def _next(self) -> bytearray | None:
-        """The samples that came next; none where the recording was opened or has ended."""
+    def _next(self) -> Block | None:
+        """The block that came next; none where the recording was opened or has ended."""
         arrived = self._arrived.get()
         if isinstance(arrived, BaseException):
             self._arrived.put(arrived)
@@ -157,7 +165,7 @@ class Recording:
             self._room.release()
             audio, samples = arrived
             self._facts = audio.facts
-            return samples
+            return np.frombuffer(samples, np.float32).reshape(audio.channels, -1)
         self._facts = arrived.facts
         if isinstance(arrived, Ended):
             self._arrived.put(arrived)
@@ -166,7 +174,7 @@ class Recording:
     def _serve(self) -> None:
         try:
             self._process.wait_until_ready()
-            self._process.line.send(Open(self._size, self._max_seconds))
+            self._process.line.send(self._order)
             while not self._finished:
                 self._answer()
         except LineError as error:

@@ -15,7 +15,6 @@ import time
 import traceback
 
 import av.subtitles.stream  # noqa: F401  # PyAV imports it when it opens a file, which is too late
-import numpy as np
 
 from neuron_worker.audio.errors import AudioError
 from neuron_worker.audio.messages import (
@@ -66,12 +65,13 @@ def _read(order: Open, line: Line, cpu_max_seconds: int) -> None:
     _allow_cpu(cpu_max_seconds)
     file = io.BufferedReader(RemoteFile(line, order.size), READ_BYTES_MAX)
     try:
-        with AudioReader(file, max_seconds=order.max_seconds) as reader:
+        with AudioReader(
+            file, max_seconds=order.max_seconds, separate_channels=order.separate_channels
+        ) as reader:
             line.send(Opened(reader.facts))
             for block in reader.blocks():
                 _allow_cpu(cpu_max_seconds)
-                body = np.ascontiguousarray(block, np.float32).tobytes()
-                line.send(Audio(1, reader.facts), body)
+                line.send(Audio(len(block), reader.facts), block.tobytes())
             line.send(Ended(reader.facts))
     except AudioError as error:
         line.send(Refused(type(error).__name__, error.fields))

@@ -51,6 +51,13 @@ class AudioTooLongError(AudioError):
     reason = Reason.TOO_LONG
 
 
+class TooManyChannelsError(AudioError):
+    """the recording has {channels} channels, of which no more than {most} can be transcribed
+    separately: let them be mixed, or split the recording"""
+
+    reason = Reason.UNSUPPORTED_OPTION
+
+
 class DecoderStuckError(AudioError):
     """the decoder got stuck in the recording and was stopped: export it again, for example as FLAC
     or M4A"""

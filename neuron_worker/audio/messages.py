@@ -14,6 +14,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from neuron_worker.audio.blocks import BLOCK_SAMPLES_MAX
 from neuron_worker.audio.facts import AudioFacts
+from neuron_worker.audio.mixing import SEPARATE_CHANNELS_MAX
 
 LENGTHS = struct.Struct("!II")
 """The bytes of the head and of the body, before them."""
@@ -22,8 +23,7 @@ HEAD_BYTES_MAX = 64 * 1024
 READ_BYTES_MAX = 256 * 1024
 """What the decoder asks of the file at a time: a round trip costs little beside decoding that."""
 
-CHANNELS_SENT_MAX = 8
-BODY_BYTES_MAX = 4 * BLOCK_SAMPLES_MAX * CHANNELS_SENT_MAX
+BODY_BYTES_MAX = 4 * BLOCK_SAMPLES_MAX * SEPARATE_CHANNELS_MAX
 
 OUT_OF_MEMORY_EXIT_CODE = 71
 """How a decoder ends that cannot have the memory it needs (EX_OSERR in sysexits.h): saying so
@@ -36,6 +36,7 @@ class Open:
 
     size: int
     max_seconds: float
+    separate_channels: bool
     kind: Literal["open"] = "open"
 
 
@@ -74,7 +75,7 @@ class Opened:
 class Audio:
     """From the decoder: a block, float32, one channel behind the other, as the body."""
 
-    channels: Annotated[int, Field(ge=1, le=CHANNELS_SENT_MAX)]
+    channels: Annotated[int, Field(ge=1, le=SEPARATE_CHANNELS_MAX)]
     facts: AudioFacts
     kind: Literal["audio"] = "audio"
 

@@ -53,15 +53,19 @@ class AudioReader:
                 ...
         print(reader.facts.warnings)
 
-    The first audio stream that can be decoded is taken, and its channels are averaged. A packet
+    The first audio stream that can be decoded is taken. Its channels are mixed into one, or kept
+    apart; then their number is that of the first frame. A packet
     that cannot be decoded is skipped, and silence stands for what is lost, so that times stay
     right. No other file and no network address is opened, whatever the file names. Raises an
     `AudioError` for a file that can never be transcribed; what the file object raises comes
     through as it is.
     """
 
-    def __init__(self, file: AudioFile, *, max_seconds: float) -> None:
+    def __init__(
+        self, file: AudioFile, *, max_seconds: float, separate_channels: bool = False
+    ) -> None:
         self._max_seconds = max_seconds
+        self._separate_channels = separate_channels
         self._bad_packets = 0
         self._starved = 0
         self._ended = False
@@ -90,8 +94,11 @@ class AudioReader:
         self._container.close()
 
     def blocks(self) -> Iterator[Block]:
-        """Mono samples at 16 kHz, about a second at a time. Raises as the class says."""
-        blocks = Blocks()
+        """Samples at 16 kHz, shape (channels, samples), about a second at a time.
+
+        Raises as the class says.
+        """
+        blocks = Blocks(separate_channels=self._separate_channels)
         for frame, start_seconds, packet_bytes in self._frames():
             seconds = frame.samples / frame.sample_rate
             silence_seconds = self._clock.place(start_seconds, seconds, packet_bytes)

@@ -89,6 +89,15 @@ def test_the_process_gives_what_the_reader_gives(
     assert facts == reader.facts
 
 
+def test_the_process_keeps_channels_apart(decoder: Decoder) -> None:
+    left = media.signal(16_000, seconds=3)[0]
+    stereo = np.stack([left, -0.5 * left])
+    content = encoded(stereo, "wav", "pcm_f32le", 16_000)
+    with decoder.open(io.BytesIO(content), max_seconds=9, separate_channels=True) as recording:
+        samples = np.concatenate(list(recording.blocks()), axis=1)
+    assert samples == pytest.approx(stereo, abs=1e-6)
+
+
 def test_one_process_reads_file_after_file(decoder: Decoder, files: dict[str, bytes]) -> None:
     assert_fit(decoder, files["mp3"])
     pid = decoder.pid

@@ -16,12 +16,14 @@ from neuron_worker.audio import (
     NoAudioStreamError,
     NotAudioError,
     NothingDecodedError,
+    TooManyChannelsError,
 )
 from neuron_worker.contract import Reason
 from tests.media import (
     BURSTS,
     KINDS,
     SECONDS,
+    Samples,
     add_video,
     bursts,
     encoded,
@@ -63,6 +65,81 @@ def test_channels_are_averaged() -> None:
     stereo = np.stack([np.full(16_000, 0.5), np.full(16_000, -0.25)]).astype(np.float32)
     samples, _ = read(encoded(stereo, "wav", "pcm_f32le", 16_000))
     assert samples == pytest.approx(np.full(16_000, 0.125), abs=1e-6)
+
+
+def tones(channels: int, rate: int = 44_100, seconds: float = 3.0) -> Samples:
+    """One pitch in each channel: 300 Hz, 600 Hz, 900 Hz and so on."""
+    times = np.arange(int(seconds * rate)) / rate
+    pitches = 300.0 * np.arange(1, channels + 1)
+    return (0.5 * np.sin(2 * np.pi * pitches[:, np.newaxis] * times)).astype(np.float32)
+
+
+def pitches(channel: Samples) -> dict[int, float]:
+    """The amplitude of each pitch of `tones` that is heard, by its channel's number."""
+    spectrum = np.abs(np.fft.rfft(channel)) / channel.size * 2
+    hertz = np.fft.rfftfreq(channel.size, 1 / 16_000)
+    heard = {number: spectrum[np.abs(hertz - 300 * number) < 20].max() for number in range(1, 9)}
+    return {number: float(level) for number, level in heard.items() if level > 0.01}
+
+
+def separate(content: bytes) -> Samples:
+    with AudioReader(io.BytesIO(content), max_seconds=60, separate_channels=True) as reader:
+        samples = np.concatenate(list(reader.blocks()), axis=1)
+        assert samples.shape[1] / 16_000 == pytest.approx(reader.facts.seconds, abs=0.01)
+    return samples
+
+
+@pytest.mark.parametrize("channels", [1, 2, 6, 8])
+@pytest.mark.parametrize("kind", [("wav", "pcm_s16le"), ("flac", "flac"), ("ipod", "aac")], ids=str)
+def test_channels_are_kept_apart(channels: int, kind: tuple[str, str]) -> None:
+    content = encoded(tones(channels), *kind, 44_100, bit_rate=128_000 * channels)
+    samples = separate(content)
+    assert len(samples) == channels
+    audible = list(range(1, channels + 1))
+    if kind[1] == "aac" and channels > 2:
+        # AAC's channel for low frequencies holds nothing above a few hundred hertz.
+        audible.remove(4)
+    for number in audible:
+        assert list(pitches(samples[number - 1])) == [number]
+
+
+def test_in_the_mix_of_a_film_the_centre_is_heard_best_and_the_rumble_not() -> None:
+    samples, _ = read(encoded(tones(6), "wav", "pcm_s16le", 44_100))
+    heard = pitches(samples)
+    left, right, centre, behind_left, behind_right = (heard[number] for number in (1, 2, 3, 5, 6))
+    assert 4 not in heard
+    assert left == pytest.approx(right, rel=0.02)
+    assert behind_left == pytest.approx(behind_right, rel=0.02)
+    assert left / centre == pytest.approx(0.7071, rel=0.02)
+    assert behind_left / centre == pytest.approx(0.5, rel=0.02)
+
+
+def test_separate_channels_that_change_their_number_lose_nothing() -> None:
+    stereo, mono, many = (
+        encoded(tones(channels), "mpegts", "aac", 44_100, bit_rate=128_000 * channels)
+        for channels in (2, 1, 6)
+    )
+    samples = separate(stereo + mono + many)
+    assert samples.shape == (2, pytest.approx(9 * 16_000, abs=3_000))
+    first, second, third = (
+        [list(pitches(channel[start * 16_000 : (start + 2) * 16_000])) for channel in samples]
+        for start in (0, 3, 7)
+    )
+    assert first == [[1], [2]]
+    assert second == [[1], []]
+    assert third == [[1, 3, 5], [2, 6]]
+
+
+def test_more_channels_than_can_be_transcribed_apart_are_mixed_or_refused() -> None:
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
+        out.setparams((16, 2, 16_000, 0, "NONE", ""))
+        out.writeframes(bytes(16 * 2 * 16_000))
+    with pytest.raises(TooManyChannelsError, match="16 channels, of which no more than 8") as error:
+        separate(file.getvalue())
+    assert error.value.reason is Reason.UNSUPPORTED_OPTION
+    _, facts = read(file.getvalue())
+    assert facts.seconds == pytest.approx(1)
 
 
 @pytest.mark.parametrize(("channels", "rate"), [(65, 16_000), (1, 900), (1, 2_000_000_000)])
