@@ -1,11 +1,21 @@
 """S3 as the worker needs it: documents, and audio read as a file without downloading it first."""
 
 import io
+from dataclasses import dataclass
 from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    SSOError,
+    TokenRetrievalError,
+)
 
 from neuron_worker.contract import Reason, S3Uri
 
@@ -111,15 +121,10 @@ class S3File(io.RawIOBase):
         self._which = {"Bucket": uri.bucket, "Key": uri.key}
         if version is not None:
             self._which["VersionId"] = version
-        try:
-            head = s3.head_object(**self._which)
-        except (ClientError, BotoCoreError) as error:
-            raise _fault(uri, error) from error
-        self.size: int = head["ContentLength"]
-        self.etag: str = head["ETag"]
         self._position = 0
         self._block = b""
         self._block_start = 0
+        self.size, self.etag = self._begin()
 
     def readable(self) -> bool:
         """Yes."""
@@ -158,18 +163,96 @@ class S3File(io.RawIOBase):
             pieces.append(piece)
         return b"".join(pieces)
 
+    def _begin(self) -> tuple[int, str]:
+        """The size and the etag, with the first block: a HEAD's refusal would not say why."""
+        try:
+            answer = self._get(0)
+            self._block = answer["Body"].read()
+            return int(answer["ContentRange"].rpartition("/")[2]), answer["ETag"]
+        except (ClientError, BotoCoreError) as error:
+            if _code(error) not in ("InvalidRange", "416"):
+                raise _fault(self._uri, error) from error
+        try:
+            # No range of an empty object can be had.
+            head = self._s3.head_object(**self._which)
+        except (ClientError, BotoCoreError) as error:
+            raise _fault(self._uri, error) from error
+        return head["ContentLength"], head["ETag"]
+
     def _fetch(self, start: int) -> None:
         self._block, self._block_start = b"", start
         if start >= self.size:
             return
-        last = min(start + READ_AHEAD_BYTES, self.size) - 1
         try:
-            answer = self._s3.get_object(
-                **self._which, Range=f"bytes={start}-{last}", IfMatch=self.etag
-            )
-            self._block = answer["Body"].read()
+            self._block = self._get(start, IfMatch=self.etag)["Body"].read()
         except (ClientError, BotoCoreError) as error:
             raise _fault(self._uri, error) from error
+
+    def _get(self, start: int, **condition: str) -> dict[str, Any]:
+        last = start + READ_AHEAD_BYTES - 1
+        answer: dict[str, Any] = self._s3.get_object(
+            **self._which, Range=f"bytes={start}-{last}", **condition
+        )
+        return answer
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    """Errors that mean the same: codes of S3 (API reference, "Error responses") and botocore."""
+
+    reason: Reason
+    what: str
+    codes: frozenset[str]
+    errors: tuple[type[BotoCoreError], ...] = ()
+
+
+_FAULTS = (
+    _Fault(
+        Reason.MISSING,
+        "there is no such object: upload it, or correct the location",
+        frozenset({"NoSuchKey", "NoSuchBucket", "NoSuchVersion", "404"}),
+    ),
+    _Fault(
+        # Without s3:ListBucket a missing object looks forbidden too.
+        Reason.FORBIDDEN,
+        "forbidden to the job's role, or not there: allow it, or correct the location",
+        frozenset({"AccessDenied", "403"}),
+    ),
+    _Fault(
+        Reason.ARCHIVED,
+        "it is in an archive of S3 Glacier: restore it, and send the request again",
+        frozenset({"InvalidObjectState"}),
+    ),
+    _Fault(
+        Reason.BAD_CREDENTIALS,
+        "S3 did not accept the worker's credentials ({error}): check the role of the job "
+        "definition, that no AWS_ACCESS_KEY_ID or AWS_PROFILE overrides it, and the clock",
+        frozenset(
+            {
+                "AuthorizationHeaderMalformed",
+                "ExpiredToken",
+                "InvalidAccessKeyId",
+                "InvalidToken",
+                "RequestTimeTooSkewed",
+                "SignatureDoesNotMatch",
+                "TokenRefreshRequired",
+            }
+        ),
+        (
+            CredentialRetrievalError,
+            NoCredentialsError,
+            PartialCredentialsError,
+            ProfileNotFound,
+            SSOError,
+            TokenRetrievalError,
+        ),
+    ),
+    _Fault(
+        Reason.STORE_UNAVAILABLE,
+        "it was replaced while it was read",
+        frozenset({"PreconditionFailed", "412"}),
+    ),
+)
 
 
 def _code(error: ClientError | BotoCoreError) -> str:
@@ -177,16 +260,8 @@ def _code(error: ClientError | BotoCoreError) -> str:
 
 
 def _fault(uri: S3Uri, error: ClientError | BotoCoreError) -> StoreError:
-    """The error in the contract's words. A HEAD's answer has no body: its code is a number."""
-    code = _code(error)
-    if code in ("NoSuchKey", "NoSuchBucket", "NoSuchVersion", "404"):
-        what = "there is no such object: upload it, or correct the location"
-        return StoreError(uri, Reason.MISSING, what)
-    if code in ("AccessDenied", "403"):
-        # Without s3:ListBucket a missing object looks forbidden too.
-        what = "forbidden to the job's role, or not there: allow it, or correct the location"
-        return StoreError(uri, Reason.FORBIDDEN, what)
-    if code in ("PreconditionFailed", "412"):
-        what = "it was replaced while it was read"
-        return StoreError(uri, Reason.STORE_UNAVAILABLE, what)
+    """The error in the contract's words."""
+    for fault in _FAULTS:
+        if _code(error) in fault.codes or isinstance(error, fault.errors):
+            return StoreError(uri, fault.reason, fault.what.format(error=error))
     return StoreError(uri, Reason.STORE_UNAVAILABLE, f"S3 did not answer as it should ({error})")

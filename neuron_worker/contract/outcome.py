@@ -24,14 +24,17 @@ class Reason(StrEnum):
 
     MISSING = "missing"
     FORBIDDEN = "forbidden"
+    ARCHIVED = "archived"
     EMPTY = "empty"
     NOT_AUDIO = "not_audio"
     NO_AUDIO_STREAM = "no_audio_stream"
+    ENCRYPTED = "encrypted"
     TOO_LONG = "too_long"
     DECODER_FAILED = "decoder_failed"
     UNSUPPORTED_OPTION = "unsupported_option"
     STORE_UNAVAILABLE = "store_unavailable"
     INTERNAL_ERROR = "internal_error"
+    BAD_CREDENTIALS = "bad_credentials"
     INTERRUPTED = "interrupted"
     NOT_STARTED = "not_started"
     SUSPECTED = "suspected"
@@ -48,14 +51,17 @@ class Reason(StrEnum):
 _KIND_OF = {
     Reason.MISSING: OutcomeKind.BAD_INPUT,
     Reason.FORBIDDEN: OutcomeKind.BAD_INPUT,
+    Reason.ARCHIVED: OutcomeKind.BAD_INPUT,
     Reason.EMPTY: OutcomeKind.BAD_INPUT,
     Reason.NOT_AUDIO: OutcomeKind.BAD_INPUT,
     Reason.NO_AUDIO_STREAM: OutcomeKind.BAD_INPUT,
+    Reason.ENCRYPTED: OutcomeKind.BAD_INPUT,
     Reason.TOO_LONG: OutcomeKind.BAD_INPUT,
     Reason.DECODER_FAILED: OutcomeKind.BAD_INPUT,
     Reason.UNSUPPORTED_OPTION: OutcomeKind.BAD_INPUT,
     Reason.STORE_UNAVAILABLE: OutcomeKind.TRANSIENT,
     Reason.INTERNAL_ERROR: OutcomeKind.TRANSIENT,
+    Reason.BAD_CREDENTIALS: OutcomeKind.INFRASTRUCTURE,
     Reason.INTERRUPTED: OutcomeKind.INFRASTRUCTURE,
     Reason.NOT_STARTED: OutcomeKind.INFRASTRUCTURE,
     Reason.SUSPECTED: OutcomeKind.INFRASTRUCTURE,
