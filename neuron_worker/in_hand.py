@@ -10,7 +10,7 @@ from neuron_worker.contract import Reason, Record, WorkItem
 from neuron_worker.progress import Progress, WindowDone
 from neuron_worker.speech import SpeechCutter
 from neuron_worker.transcript import Segment, Transcript
-from neuron_worker.whisper.overlap import merge
+from neuron_worker.whisper.overlap import cut_overlap
 from neuron_worker.whisper.transcriber import Recording, WindowTranscript
 
 
@@ -54,7 +54,7 @@ class Track:
         texts = [window.segments for window in windows]
         for index, (before, after) in enumerate(pairwise(windows)):
             if after.start_seconds < before.end_seconds:
-                texts[index], texts[index + 1] = merge(
+                texts[index], texts[index + 1] = cut_overlap(
                     texts[index], texts[index + 1], after.start_seconds, before.end_seconds
                 )
         return tuple(segment for text in texts for segment in text)

@@ -48,6 +48,14 @@ class Decoded:
         )
 
     @property
+    def is_likely_speech(self) -> bool:
+        """Whether speech was heard and the text does not repeat itself."""
+        return (
+            self.no_speech_probability <= NO_SPEECH_THRESHOLD
+            and self.compression_ratio <= COMPRESSION_RATIO_THRESHOLD
+        )
+
+    @property
     def is_good(self) -> bool:
         """Whether the text neither repeats itself nor is unlikely."""
         return (

@@ -8,7 +8,7 @@ window takes the row, from whichever recording it comes.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, Self
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -25,6 +25,7 @@ from neuron_worker.whisper.doubts import doubts
 from neuron_worker.whisper.errors import UnsupportedOption
 from neuron_worker.whisper.fallback import Decoded, best_of, next_temperature
 from neuron_worker.whisper.mel import log_mel
+from neuron_worker.whisper.recording import Recording, Source, Utterance, WindowTranscript
 from neuron_worker.whisper.rows import Row, Rows
 from neuron_worker.whisper.runtime import CompiledModel, Shapes
 from neuron_worker.whisper.timestamps import Span, spans, unheard_from
@@ -35,11 +36,11 @@ from neuron_worker.whisper.tokens import (
     start_of_prompt,
     text_of,
 )
-from neuron_worker.whisper.unheard import unheard
+from neuron_worker.whisper.unheard import parts, unheard
 from neuron_worker.whisper.weights import load_checkpoint
 from neuron_worker.whisper.words import words_of
 
-__all__ = ["Recording", "Transcriber", "UnsupportedOption", "WindowTranscript"]
+__all__ = ["Recording", "Transcriber", "UnsupportedOption", "Utterance", "WindowTranscript"]
 
 ENGLISH = "en"
 """The language of the English-only models."""
@@ -50,55 +51,6 @@ REST_MIN_SECONDS = 1.0
 CONDITION_TEMPERATURE_MAX = 0.5
 """Text decoded hotter than this is no good prompt for the next window (openai/whisper,
 transcribe.py, `prompt_reset_since`)."""
-
-
-@dataclass(eq=False, slots=True, kw_only=True)
-class Recording:
-    """One recording as the transcriber sees it: what is asked, and what its windows share."""
-
-    options: Options
-    language: str | None
-    language_probability: float | None = None
-    previous: tuple[int, ...]
-    """Tokens of text to go before its next window's transcript."""
-    abandoned: bool = False
-    """Whether its windows need not be transcribed any more."""
-    ballot: Ballot
-    windows: int | None = None
-    """How many it has, once its last one is here."""
-    in_rows: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Utterance:
-    """A window of a recording, ready to be heard; `last` says that no other follows."""
-
-    recording: Recording
-    index: int
-    window: Window
-    mel: Tensor
-    last: bool
-
-
-class Source(Protocol):
-    """Where the next window comes from."""
-
-    def take(self, *, wait: bool) -> Utterance | None:
-        """The next window; None when there is none now, or, having waited, none any more."""
-
-    @property
-    def overdue(self) -> bool:
-        """Whether windows under way are to be put down."""
-
-
-@dataclass(frozen=True, slots=True)
-class WindowTranscript:
-    """What was said in one window; the segments' times count from the start of the audio."""
-
-    recording: Recording
-    index: int
-    window: Window
-    segments: tuple[Segment, ...]
 
 
 @dataclass(slots=True)
@@ -113,6 +65,8 @@ class _Hearing:
     segments: list[Segment] = field(default_factory=list)
     unheard: list[Window] = field(default_factory=list)
     """Parts of the utterance's window to hear next, the last one first."""
+    apart: bool = False
+    """Whether the window is heard in parts, its text as a whole being poor."""
 
 
 class Transcriber:
@@ -261,15 +215,25 @@ class Transcriber:
             return None
         hearing.tries.append(self._rows.decoded(row))
         temperature = next_temperature(hearing.tries[-1])
-        if temperature is not None:
+        if temperature is not None and not self._take_apart(hearing):
             row.again(Sampling(_seed(hearing.window), temperature))
             return None
-        decoded = best_of(hearing.tries)
-        self._keep(hearing, decoded)
+        if temperature is None:
+            self._keep(hearing, best_of(hearing.tries))
         if hearing.unheard:
             self._hear_again(hearing, hearing.unheard.pop())
             return None
         return self._settled(hearing)
+
+    def _take_apart(self, hearing: _Hearing) -> bool:
+        """Have the parts of a poor window heard instead of it, which helps more often than heat."""
+        window = hearing.window
+        if window is not hearing.utterance.window or len(hearing.tries) > 1:
+            return False
+        found = parts(window)
+        hearing.unheard = [window.part(part) for part in reversed(found)]
+        hearing.apart = bool(found)
+        return hearing.apart
 
     def _vote(self, hearing: _Hearing) -> None:
         recording, row = hearing.utterance.recording, hearing.row
@@ -283,10 +247,10 @@ class Transcriber:
     def _keep(self, hearing: _Hearing, decoded: Decoded) -> None:
         """Take what was decoded into the transcript, and look for speech that it leaves out.
 
-        What is heard again was left out once: only good text makes up for it.
+        What was left out once is more easily made up over noise: it must sound like speech.
         """
-        again = hearing.window is not hearing.utterance.window
-        if decoded.is_silent or (again and not decoded.is_good):
+        left_out = hearing.window is not hearing.utterance.window and not hearing.apart
+        if decoded.is_silent or (left_out and not decoded.is_likely_speech):
             return
         segments = self._segments(hearing, decoded)
         hearing.segments += segments

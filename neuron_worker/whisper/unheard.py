@@ -2,10 +2,11 @@
 
 Where unrelated voices share a window, or a segment border falls near its end, a decoder can pass
 over whole sentences with full confidence. What the detector takes for speech and no text accounts
-for is heard again by itself.
+for is heard again by itself; so are the parts of a window whose text is poor.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from neuron_worker.speech import Stretch, Window
 from neuron_worker.transcript import Segment
@@ -21,6 +22,12 @@ SILENT_MAX_SECONDS = 1.0
 
 PADDING_SECONDS = 0.2
 """Of the surroundings, heard with it."""
+
+PART_PAUSE_SECONDS = 0.4
+"""A poor window is cut where nobody speaks for this long …"""
+
+PART_MIN_SECONDS = 2.0
+"""… into parts that are not shorter than this."""
 
 SLOWEST_CHARACTERS_PER_SECOND = 3.0
 """A text accounts for no more speech than it takes to say it this slowly.
@@ -64,3 +71,19 @@ def _uncovered(speech: Sequence[Stretch], covered: Sequence[Stretch]) -> Iterato
             start = max(start, cover.end_seconds)
         if start < stretch.end_seconds:
             yield Stretch(start, stretch.end_seconds)
+
+
+def parts(window: Window) -> list[Stretch]:
+    """A window cut at its pauses, for hearing each part by itself; none where it cannot be cut."""
+    cuts = [
+        (before.end_seconds + after.start_seconds) / 2
+        for before, after in pairwise(window.speech)
+        if after.start_seconds - before.end_seconds >= PART_PAUSE_SECONDS
+    ]
+    borders = [window.start_seconds]
+    for cut in cuts:
+        if min(cut - borders[-1], window.end_seconds - cut) >= PART_MIN_SECONDS:
+            borders.append(cut)
+    if len(borders) == 1:
+        return []
+    return [Stretch(*ends) for ends in pairwise([*borders, window.end_seconds])]
