@@ -1,4 +1,4 @@
-"""What goes into the transcriber and comes out: recordings, their windows, what was said in them."""
+"""What goes into the transcriber and comes out: recordings, their windows, and what they say."""
 
 from dataclasses import dataclass
 from typing import Protocol
