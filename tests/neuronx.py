@@ -53,7 +53,9 @@ def install(directory: Path, *, cores: int = 2, compiler: bool = True) -> Path:
             continue
         about = site / f"{name.replace('-', '_')}-{version}.dist-info"
         about.mkdir(parents=True)
-        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        (about / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        )
     package = site / "torch_neuronx"
     package.mkdir()
     (package / "__init__.py").write_text(
@@ -153,7 +155,7 @@ def trace(
     graph, outputs = _graph(func, inputs, names, states)
     _check_aliases(aliases, outputs)
     module = NeuronModule(graph, inputs, states, list(aliases.values()))
-    traced = torch.jit.trace(module, inputs, check_trace=False)
+    traced: torch.jit.ScriptModule = torch.jit.trace(module, inputs, check_trace=False)
     for state, initial in zip(traced.states.parameters(), states, strict=True):
         state.copy_(initial)
     traced.neff.fill_(not inline_weights_to_neff)
@@ -254,6 +256,7 @@ def _graph(
     func: Callable[..., Any], inputs: tuple[Tensor, ...], names: list[str], states: list[Tensor]
 ) -> tuple[torch.jit.ScriptModule, tuple[Tensor, ...]]:
     """Trace `func` with its states as inputs; returns what it gave, too."""
+
     def functional(*tensors: Tensor) -> tuple[Tensor, ...]:
         named = dict(zip(names, tensors[len(inputs) :], strict=True))
         with _in_place_of(func, named):

@@ -14,9 +14,14 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 
+from safetensors import SafetensorError
 from transformers.models.whisper.configuration_whisper import WhisperConfig
 
-from neuron_worker.whisper.errors import AmbiguousArtifactError, ArtifactMismatchError
+from neuron_worker.whisper.errors import (
+    AmbiguousArtifactError,
+    ArtifactMismatchError,
+    UnwritableArtifactError,
+)
 
 DESCRIPTION = "artifact.json"
 """The file in an artifact's folder that says what was compiled: its key and configuration."""
@@ -117,14 +122,20 @@ class ArtifactKey:
 
 
 def publish(folder: Path, write: Callable[[Path], object]) -> Path:
-    """Let `write` fill an artifact's folder, which takes the place of what was there."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".draft-", dir=folder.parent) as scratch:
-        draft = Path(scratch) / folder.name
-        draft.mkdir()
-        write(draft)
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(draft, folder)
+    """Let `write` fill an artifact's folder, which takes the place of what was there.
+
+    Raises UnwritableArtifactError where there is no room, or no right to.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".draft-", dir=folder.parent) as scratch:
+            draft = Path(scratch) / folder.name
+            draft.mkdir()
+            write(draft)
+            shutil.rmtree(folder, ignore_errors=True)
+            os.replace(draft, folder)
+    except (OSError, SafetensorError) as error:
+        raise UnwritableArtifactError(directory=folder.parent, cause=error) from error
     return folder
 
 

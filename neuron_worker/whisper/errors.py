@@ -48,6 +48,11 @@ class AmbiguousArtifactError(WhisperError):
     from different weights; delete all but the one to use."""
 
 
+class UnwritableArtifactError(WhisperError):
+    """The compiled model cannot be written to {directory}: {cause}. Nothing was left there; give it
+    more room, or another directory."""
+
+
 class NeuronMissingError(WhisperError):
     """The Python package {package} is not installed, without which nothing {verb} on a NeuronCore.
     Use AWS's Neuron image of PyTorch 2.9, or install it with `pip install

@@ -5,6 +5,7 @@ import tempfile
 import time
 import weakref
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -16,7 +17,9 @@ from neuron_worker.whisper.alignment import static_tokens
 from neuron_worker.whisper.artifacts import ArtifactKey, publish
 from neuron_worker.whisper.checkpoint import Checkpoint, Description
 from neuron_worker.whisper.core import COMPILER, PLUGIN, Core, import_plugin, version_of
+from neuron_worker.whisper.cpu import CpuRuntime
 from neuron_worker.whisper.errors import CompilationError, NeuronMissingError, NoWordTimesError
+from neuron_worker.whisper.probe import PROBE, Probe
 from neuron_worker.whisper.runtime import Feed, Shapes
 from neuron_worker.whisper.traced import (
     ALIGNMENT,
@@ -171,7 +174,8 @@ class NeuronRuntime:
         """Compile a checkpoint into its folder below `directory`, which needs no NeuronCore.
 
         Without `words` the alignment graph is left out. `began` is told each graph's name before
-        it is compiled. Raises NeuronMissingError, CompilationError or OSError, and leaves nothing.
+        it is compiled. Raises NeuronMissingError, CompilationError or UnwritableArtifactError, and
+        leaves nothing then.
         """
         plugin = import_plugin("can be compiled to run")
         if version_of(COMPILER) is None:
@@ -184,7 +188,12 @@ class NeuronRuntime:
             for graph in graphs_of(checkpoint, shapes, words=words):
                 began(graph.name)
                 traced = _compiled(plugin, graph, checkpoint.name)
-                torch.jit.save(traced, str(graph_file(folder, graph.name)))
+                # Given a name, PyTorch ends the process where the disk is full.
+                with graph_file(folder, graph.name).open("wb") as file:
+                    torch.jit.save(traced, file)
+            began(PROBE)
+            trusted = CpuRuntime(torch.get_num_threads())
+            Probe.of(trusted.compile(checkpoint, replace(shapes, batch_size=1))).save(folder)
 
         return publish(key.folder(directory), write)
 
@@ -201,12 +210,18 @@ class NeuronRuntime:
         return model
 
     def load(self, directory: Path, model: str, shapes: Shapes) -> tuple[Description, NeuronModel]:
-        """See `Runtime.load`. Also raises NoCoreError, NeuronMissingError and CoreCountError."""
+        """See `Runtime.load`.
+
+        Also raises NoCoreError, NeuronMissingError, CoreCountError, and WrongNumbersError where
+        the device does not compute what the CPU did when the model was compiled.
+        """
         core = Core(import_plugin("runs"), self._sleep)
         key = _key(model, shapes)
         folder, _ = key.find(directory)
         description = Description.load(folder)
-        return description, NeuronModel(folder, key, description.config, shapes, core)
+        loaded = NeuronModel(folder, key, description.config, shapes, core)
+        Probe.load(folder).ask(loaded, folder)
+        return description, loaded
 
 
 def graph_file(folder: Path, name: str) -> Path:

@@ -84,6 +84,12 @@ class TracedGraph:
     aliases: dict[Tensor, int] = field(default_factory=dict)
 
 
+def frames_of(config: WhisperConfig) -> int:
+    """How many frames of the spectrogram a window has."""
+    encoded: int = config.max_source_positions
+    return CONVOLUTION_STRIDE * encoded
+
+
 def graphs_of(checkpoint: Checkpoint, shapes: Shapes, *, words: bool) -> Iterator[TracedGraph]:
     """The graphs of a checkpoint, one after another; they share its weights.
 
@@ -92,8 +98,7 @@ def graphs_of(checkpoint: Checkpoint, shapes: Shapes, *, words: bool) -> Iterato
     dtype = getattr(torch, shapes.dtype)
     config = checkpoint.config
     whisper = Whisper.of(config, checkpoint.state, dtype)
-    frames = CONVOLUTION_STRIDE * config.max_source_positions
-    mel = torch.zeros(1, config.num_mel_bins, frames, dtype=dtype)
+    mel = torch.zeros(1, config.num_mel_bins, frames_of(config), dtype=dtype)
     yield TracedGraph(ENCODER, Encoder(whisper), (mel,))
 
     step = StatefulStep(whisper, config, shapes)
