@@ -136,11 +136,10 @@ class Cutter:
         limit = start + SPAN_MAX
         behind = best_pause(self._ended, speaking.start, limit)
         if behind is None:
-            end = self._least_likely(max(speaking.start + 1, limit - FORCED_CUT_REACH), limit)
+            end = self._least_likely(limit - FORCED_CUT_REACH, limit)
             speech = [*self._ended, Span(speaking.start, end)]
             self.speech_frames += max(0, end - max(speaking.start, speaking.counted_to))
-            # No further back than half of the span, lest a shorter one be heard all over again.
-            self._cut = max(end - OVERLAP, (start + end) // 2)
+            self._cut = end - OVERLAP
             self._speaking = _Speaking(self._cut, counted_to=end)
             self._ended = []
         else:

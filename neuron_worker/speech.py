@@ -68,7 +68,7 @@ class Window:
     def part(self, stretch: Stretch) -> "Window":
         """What of it lies in a stretch."""
         first = max(0, round((stretch.start_seconds - self.start_seconds) * SAMPLE_RATE))
-        last = round((stretch.end_seconds - self.start_seconds) * SAMPLE_RATE)
+        last = max(first, round((stretch.end_seconds - self.start_seconds) * SAMPLE_RATE))
         inside = (
             Stretch(
                 max(speech.start_seconds, stretch.start_seconds),
@@ -161,8 +161,13 @@ class SpeechDetector:
 def _window(span: Span, held: Samples, held_from: int) -> Window:
     first = (span.start - held_from) * FRAME_SAMPLES
     last = (span.end - held_from) * FRAME_SAMPLES
-    speech = (Stretch(_seconds(part.start), _seconds(part.end)) for part in span.speech)
-    return Window(_seconds(span.start), held[first:last].copy(), tuple(speech))
+    start_seconds, samples = _seconds(span.start), held[first:last].copy()
+    # The audio's last frame may not be full.
+    end_seconds = start_seconds + samples.size / SAMPLE_RATE
+    speech = (
+        Stretch(_seconds(part.start), min(_seconds(part.end), end_seconds)) for part in span.speech
+    )
+    return Window(start_seconds, samples, tuple(speech))
 
 
 def _seconds(frame: int) -> float:
