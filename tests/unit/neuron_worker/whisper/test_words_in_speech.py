@@ -81,34 +81,33 @@ def test_words_start_where_transformers_says(
     speech: list[Window],
     references: list[str],
 ) -> None:
-    differences = list[float]()
-    for window, text in zip(speech[:2], references, strict=False):
-        seconds = window.samples.size / SAMPLE_RATE
-        spans = [listener.span(text, 0.0, seconds)]
-        weights, _ = listener.attention(window.samples, spans)
-        words = listener.words(window.samples, text)
-        # Transformers wants all heads of all layers, and no row for end-of-text.
-        heads = torch.from_numpy(weights[None, :, :-1])
-        outputs = GenerateEncoderDecoderOutput(
-            sequences=torch.zeros(1, heads.shape[2]), cross_attentions=((heads,) * 4,)
-        )
-        theirs = transformers_tiny_en._extract_token_timestamps(
-            outputs,
-            alignment_heads=[(0, head) for head in range(heads.shape[1])],
-            num_frames=round(seconds * 100),
-            num_input_ids=1,
-        )[0, 1:].tolist()
-        starts, at = list[float](), 0
-        for part, count in split_words(listener.tokenizer, spans[0].tokens, None):
-            if part.strip().isalnum():
-                starts.append(theirs[at])
-            at += count
-        differences += [
-            abs(word.start_seconds - start) for word, start in zip(words, starts, strict=True)
-        ]
-    assert len(differences) > 55
-    assert np.median(differences) <= 0.02 + 1e-6
-    assert np.quantile(differences, 0.95) <= 0.04 + 1e-6
+    samples, text = speech[2].samples, references[2]
+    seconds = samples.size / SAMPLE_RATE
+    span = listener.span(text, 0.0, seconds)
+    weights, _ = listener.attention(samples, [span])
+    # Transformers wants all heads of all layers, and no row for end-of-text.
+    heads = torch.from_numpy(weights[None, :, :-1])
+    outputs = GenerateEncoderDecoderOutput(
+        sequences=torch.zeros(1, heads.shape[2]), cross_attentions=((heads,) * 4,)
+    )
+    theirs = transformers_tiny_en._extract_token_timestamps(
+        outputs,
+        alignment_heads=[(0, head) for head in range(heads.shape[1])],
+        num_frames=round(seconds * 100),
+        num_input_ids=1,
+    )[0, 1:].tolist()
+    starts, at = list[float](), 0
+    for part, count in split_words(listener.tokenizer, span.tokens, None):
+        if part.strip().isalnum():
+            starts.append(theirs[at])
+        at += count
+    words = listener.words(samples, text)
+    differences = [
+        abs(word.start_seconds - start) for word, start in zip(words, starts, strict=True)
+    ]
+    assert len(differences) > 70
+    # All but the first, which begins where the window does for transformers.
+    assert sorted(differences)[-2] <= 0.02 + 1e-6
 
 
 def test_sentences_begin_where_sound_does(
