@@ -77,7 +77,7 @@ class Alignment(nn.Module):
         """
         x = self.decoder.embed_tokens(tokens)
         x = x + self.decoder.embed_positions.weight[: tokens.shape[1]]
-        mask = _causal_mask(tokens.shape[1], x.dtype)
+        mask = _causal_mask(tokens, x.dtype)
         found: dict[tuple[int, int], Tensor] = {}
         layers = cast(list[DecoderLayer], self.decoder.layers)
         keys_values = zip(cross_keys_values[::2], cross_keys_values[1::2], strict=True)
@@ -97,7 +97,7 @@ class Alignment(nn.Module):
         following = tokens[:, 1:]
         is_text = following < self.end_of_text
         index = torch.where(is_text, following, 0).long().unsqueeze(-1)
-        chosen = logits.gather(-1, index).squeeze(-1) - logits.logsumexp(dim=-1)
+        chosen = logits.log_softmax(dim=-1).gather(-1, index).squeeze(-1)
         known = torch.where(is_text, chosen, 0.0)
         return torch.cat([known, torch.zeros_like(known[:, :1])], dim=1)
 
@@ -114,8 +114,10 @@ def _weights(attention: Attention, x: Tensor, keys: Tensor, heads: list[int]) ->
     }
 
 
-def _causal_mask(count: int, dtype: torch.dtype) -> Tensor:
-    """[T, T]: 0 up to each token's own place, the least number beyond it."""
-    places = torch.arange(count, dtype=torch.int32)
-    least = torch.full((), torch.finfo(dtype).min, dtype=dtype)
-    return torch.where(places <= places.unsqueeze(1), torch.zeros((), dtype=dtype), least)
+def _causal_mask(tokens: Tensor, dtype: torch.dtype) -> Tensor:
+    """[T, T] for tokens [B, T]: 0 up to each one's own place, the least number beyond it."""
+    device = tokens.device
+    places = torch.arange(tokens.shape[1], dtype=torch.int32, device=device)
+    least = torch.full((), torch.finfo(dtype).min, dtype=dtype, device=device)
+    seen = places <= places.unsqueeze(1)
+    return torch.where(seen, torch.zeros((), dtype=dtype, device=device), least)
