@@ -3,7 +3,8 @@
 import json
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,15 +37,17 @@ class _Cue:
     text: str
 
 
-def _cues(transcript: Transcript) -> Iterator[_Cue]:
-    """Cues in order that never overlap, each at least 1 ms long."""
-    at = 0
+def _cues(transcript: Transcript) -> list[_Cue]:
+    """Cues in order, each at least 1 ms long; those of one channel never overlap."""
+    cues = list[_Cue]()
+    at = defaultdict[int | None, int](int)
     for segment in transcript.segments:
         text = _line(segment.text)
         if text:
-            start = max(at, round(segment.start_seconds * 1000))
-            at = max(start + 1, round(segment.end_seconds * 1000))
-            yield _Cue(start, at, text)
+            start = max(at[segment.channel], round(segment.start_seconds * 1000))
+            at[segment.channel] = end = max(start + 1, round(segment.end_seconds * 1000))
+            cues.append(_Cue(start, end, text))
+    return sorted(cues, key=lambda cue: cue.start)
 
 
 def _line(text: str) -> str:

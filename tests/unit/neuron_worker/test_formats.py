@@ -4,6 +4,7 @@ import csv
 import html
 import io
 import json
+from dataclasses import replace
 
 import pysubs2
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from neuron_worker.contract import TranscriptFormat
 from neuron_worker.formats import CONTENT_TYPES, render
-from neuron_worker.transcript import Segment, Transcript, Word
+from neuron_worker.transcript import Doubt, Segment, Transcript, Word
 
 
 def transcript(*segments: Segment, **fields: object) -> Transcript:
@@ -24,14 +25,15 @@ def transcript(*segments: Segment, **fields: object) -> Transcript:
         "model": "tiny.en",
         "task": "transcribe",
         "language": "en",
+        "language_probability": 0.98765,
         "audio_seconds": 3723.4567,
         "speech_seconds": 12.5,
     }
     return Transcript(**{**known, **fields}, segments=segments)  # type: ignore[arg-type]
 
 
-def said(start: float, end: float, text: str, *words: Word) -> Segment:
-    return Segment(start, end, text, -0.25, 0.015, words)
+def said(start: float, end: float, text: str, *words: Word, channel: int | None = None) -> Segment:
+    return Segment(start, end, text, -0.25, 0.015, channel=channel, words=words)
 
 
 TWO = transcript(
@@ -70,7 +72,7 @@ def test_tsv_counts_milliseconds_and_keeps_tabs_out_of_the_text() -> None:
 def test_json_holds_everything_in_a_stable_order() -> None:
     what = transcript(
         said(0.5, 1.25, " Grüße ", Word(0.5, 1.25, " Grüße", 0.9876)),
-        said(2, 3, "no words"),
+        Segment(2, 3, "no words", -0.5, 0.1, 2.71828, 0.4, tuple(Doubt), channel=2),
         warnings=("1.2 s of audio were unreadable and replaced by silence",),
         metadata={"z": 1, "a": [True, None]},
     )
@@ -81,6 +83,7 @@ def test_json_holds_everything_in_a_stable_order() -> None:
         "model": "tiny.en",
         "task": "transcribe",
         "language": "en",
+        "language_probability": 0.988,
         "duration_seconds": 3723.457,
         "speech_seconds": 12.5,
         "text": "Grüße no words",
@@ -92,6 +95,9 @@ def test_json_holds_everything_in_a_stable_order() -> None:
                 "text": "Grüße",
                 "average_log_probability": -0.25,
                 "no_speech_probability": 0.015,
+                "compression_ratio": 1.0,
+                "temperature": 0.0,
+                "doubts": [],
                 "words": [{"start": 0.5, "end": 1.25, "text": "Grüße", "probability": 0.988}],
             },
             {
@@ -99,8 +105,12 @@ def test_json_holds_everything_in_a_stable_order() -> None:
                 "start": 2,
                 "end": 3,
                 "text": "no words",
-                "average_log_probability": -0.25,
-                "no_speech_probability": 0.015,
+                "average_log_probability": -0.5,
+                "no_speech_probability": 0.1,
+                "compression_ratio": 2.718,
+                "temperature": 0.4,
+                "doubts": ["repetition", "known_hallucination"],
+                "channel": 2,
             },
         ],
         "warnings": ["1.2 s of audio were unreadable and replaced by silence"],
@@ -112,14 +122,23 @@ def test_json_holds_everything_in_a_stable_order() -> None:
 
 
 def test_json_writes_null_for_a_number_that_is_not_finite() -> None:
-    what = transcript(Segment(0, 1, "x", float("-inf"), float("nan")))
+    what = transcript(
+        Segment(0, 1, "x", float("-inf"), float("nan")), language_probability=float("nan")
+    )
 
     def refuse(constant: str) -> None:
         raise AssertionError(f"{constant} is not JSON")
 
-    segment = json.loads(written(what, TranscriptFormat.JSON), parse_constant=refuse)["segments"][0]
+    content = json.loads(written(what, TranscriptFormat.JSON), parse_constant=refuse)
+    assert content["language_probability"] is None
+    [segment] = content["segments"]
     assert segment["average_log_probability"] is None
     assert segment["no_speech_probability"] is None
+
+
+def test_json_says_null_for_the_probability_of_a_language_that_was_given() -> None:
+    what = transcript(language_probability=None)
+    assert json.loads(written(what, TranscriptFormat.JSON))["language_probability"] is None
 
 
 @pytest.mark.parametrize("file_format", TranscriptFormat)
@@ -155,6 +174,20 @@ def test_cues_that_round_to_nothing_get_a_millisecond_and_push_the_next() -> Non
         "1001\t1002\tb",
         "1002\t2000\tc",
     ]
+
+
+def test_what_two_channels_say_at_once_keeps_its_times() -> None:
+    what = transcript(
+        said(0, 10, "a long story", channel=1),
+        said(2, 4, "I see.", channel=2),
+        said(9.9999, 12, "the end", channel=1),
+    )
+    expected = [(0, 10_000), (2_000, 4_000), (10_000, 12_000)]
+    rows = [line.split("\t") for line in written(what, TranscriptFormat.TSV).splitlines()[1:]]
+    assert [(int(start), int(end)) for start, end, _ in rows] == expected
+    for file_format in (TranscriptFormat.SRT, TranscriptFormat.VTT):
+        cues = pysubs2.SSAFile.from_string(written(what, file_format), format_=file_format.value)
+        assert [(cue.start, cue.end) for cue in cues] == expected
 
 
 TEXTS = st.text(max_size=60) | st.sampled_from(
@@ -236,6 +269,23 @@ def test_tsv_comes_back_as_a_table(what: Transcript) -> None:
     assert header == ["start", "end", "text"]
     assert [row[2] for row in rows] == expected_texts(what)
     assert_in_order([(int(row[0]), int(row[1])) for row in rows])
+
+
+@given(transcripts())
+def test_two_channels_come_back_in_order_and_none_overlaps_itself(what: Transcript) -> None:
+    alternating = [replace(s, channel=i % 2 + 1) for i, s in enumerate(what.segments)]
+    both = replace(what, segments=tuple(alternating))
+    raw = written(both, TranscriptFormat.VTT)
+    starts = [cue.start_in_seconds for cue in webvtt.from_buffer(io.StringIO(raw)).captions]
+    assert starts == sorted(starts)
+    assert len(starts) == len(expected_texts(both))
+    for channel in (1, 2):
+        one = replace(what, segments=tuple(s for s in alternating if s.channel == channel))
+        assert set(_rows(one)) <= set(_rows(both))
+
+
+def _rows(what: Transcript) -> list[str]:
+    return written(what, TranscriptFormat.TSV).split("\n")
 
 
 @given(transcripts())
