@@ -1,5 +1,6 @@
 """Find speech and cut it into windows of at most 30 s at silences."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -29,6 +30,23 @@ STATE_SHAPE = (1, 1, 128)
 
 RUN_SAMPLES = 512 * FRAME_SAMPLES
 """16 s in one run of the network; between 256 and 1,000 frames it was measured fastest."""
+
+LEVEL_WANTED = 0.1
+"""The level, as a root mean square, at which the network hears each frame …"""
+
+GAIN_MAX = 30.0
+"""… unless it is silence: this lifts a whisper at -50 dB, and leaves the noise of a good line."""
+
+LEVEL_MEMORY_SECONDS = 1.0
+"""How soon the level forgets loud speech.
+
+Without it the network takes a quiet voice after a loud one for silence. Measured on 9 s of clear
+speech 28 dB below the recording before it: their mean probability of speech is 0.02 without, and
+0.88, 0.71 and 0.18 with a memory of 1, 3 and 10 s; on noise at -60 to -20 dB it stays 0.
+"""
+
+LEVEL_DECAY = math.exp(-FRAME_SAMPLES / SAMPLE_RATE / LEVEL_MEMORY_SECONDS)
+"""What is left of the level after one frame."""
 
 Samples = npt.NDArray[np.float32]
 """Mono, 16 kHz."""
@@ -138,6 +156,7 @@ class SpeechDetector:
         self._context = np.zeros(CONTEXT_SAMPLES, np.float32)
         self._hidden = np.zeros(STATE_SHAPE, np.float32)
         self._cell = np.zeros(STATE_SHAPE, np.float32)
+        self._level = 0.0
 
     def probabilities(self, samples: Samples) -> npt.NDArray[np.float32]:
         """How likely each next 32 ms are speech, shape (frames,).
@@ -152,10 +171,19 @@ class SpeechDetector:
         frames[0, :CONTEXT_SAMPLES] = self._context
         frames[1:, :CONTEXT_SAMPLES] = frames[:-1, -CONTEXT_SAMPLES:]
         self._context = frames[-1, -CONTEXT_SAMPLES:].copy()
+        frames *= self._gains(frames[:, CONTEXT_SAMPLES:])[:, np.newaxis]
         inputs = {"input": frames, "h": self._hidden, "c": self._cell}
         found, self._hidden, self._cell = self._session.run(["speech_probs", "hn", "cn"], inputs)
         probabilities: npt.NDArray[np.float32] = found.reshape(-1)
         return probabilities
+
+    def _gains(self, frames: Samples) -> Samples:
+        """What brings each frame to the wanted level, going by the loudest just before it."""
+        gains = np.empty(len(frames), np.float32)
+        for index, level in enumerate(np.sqrt(np.square(frames).mean(axis=1)).tolist()):
+            self._level = max(level, self._level * LEVEL_DECAY)
+            gains[index] = LEVEL_WANTED / max(self._level, LEVEL_WANTED / GAIN_MAX)
+        return gains
 
 
 def _window(span: Span, held: Samples, held_from: int) -> Window:
