@@ -12,11 +12,13 @@ import fcntl
 import os
 import shlex
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -41,11 +43,10 @@ NOT_INITIALIZED = (
 )
 
 
-def install(directory: Path, *, cores: int = 2, compiler: bool = True) -> Path:
+def install(directory: Path, *, cores: int, compiler: bool) -> Path:
     """Make a site directory that holds the stand-in as an installed package; returns it.
 
-    What runs with it in its path finds a chip of `cores` cores through the DEVICE variable, which
-    the caller sets to the directory's `device`.
+    A process finds it by its path, and its chip, `directory`/device, by the DEVICE variable.
     """
     site = directory / "site"
     for name, version in (("torch-neuronx", VERSION), ("neuronx-cc", COMPILER_VERSION)):
@@ -66,6 +67,25 @@ def install(directory: Path, *, cores: int = 2, compiler: bool = True) -> Path:
     for index in range(cores):
         (device / f"core{index}").touch()
     return site
+
+
+@contextmanager
+def installed(directory: Path, *, cores: int = 2, compiler: bool = True) -> Iterator[Path]:
+    """Let this process find the stand-in, and a chip whose cores are all free; gives its site."""
+    site = install(directory, cores=cores, compiler=compiler)
+    with pytest.MonkeyPatch.context() as patch:
+        for variable in ("NEURON_RT_NUM_CORES", "NEURON_RT_VISIBLE_CORES"):
+            patch.setenv(variable, "")
+            patch.delenv(variable)
+        patch.setenv(DEVICE, str(directory / "device"))
+        patch.syspath_prepend(site)
+        patch.setattr(torch.jit, "load", load_script_module)
+        patch.setitem(sys.modules, "torch_neuronx", None)
+        patch.delitem(sys.modules, "torch_neuronx")
+        try:
+            yield site
+        finally:
+            driver.release()
 
 
 class Driver:
@@ -201,9 +221,9 @@ class NeuronModule(nn.Module):
         return tuple(outputs[i] for i in range(len(outputs)) if i not in self.aliased)
 
 
-@torch.jit.script
-def _checked(given: Tensor, shape: list[int], dtype: torch.dtype, on_host: Tensor) -> Tensor:
-    """Compiled into every graph, because a saved one must check, too."""
+def _check_and_return(
+    given: Tensor, shape: list[int], dtype: torch.dtype, on_host: Tensor
+) -> Tensor:
     if bool(on_host):
         raise RuntimeError("the weights would move to the device in every call")
     if list(given.shape) != shape:
@@ -211,6 +231,13 @@ def _checked(given: Tensor, shape: list[int], dtype: torch.dtype, on_host: Tenso
     if given.dtype != dtype:
         raise RuntimeError("the type of an input is not the one it was traced with")
     return given
+
+
+with warnings.catch_warnings():
+    # TorchScript is deprecated since PyTorch 2.10, which the package does not support.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    _checked = torch.jit.script(_check_and_return)
+"""Compiled into every graph, because a saved one must check, too."""
 
 
 def _check_compiler_args(given: str | list[str] | None, cpu_backend: bool) -> None:
@@ -257,17 +284,20 @@ def _graph(
 ) -> tuple[torch.jit.ScriptModule, tuple[Tensor, ...]]:
     """Trace `func` with its states as inputs; returns what it gave, too."""
 
+    seen: list[tuple[Tensor, ...]] = []
+
     def functional(*tensors: Tensor) -> tuple[Tensor, ...]:
         named = dict(zip(names, tensors[len(inputs) :], strict=True))
+        versions = [tensor._version for tensor in named.values()]
         with _in_place_of(func, named):
             outputs = func(*tensors[: len(inputs)])
-        return tuple(outputs) if isinstance(outputs, tuple | list) else (outputs,)
+        if versions != [tensor._version for tensor in named.values()]:
+            raise KeyError("-1: a state was written to in place, and is not the parameter it was")
+        seen.append(tuple(outputs) if isinstance(outputs, tuple | list) else (outputs,))
+        return seen[-1]
 
-    versions = [state._version for state in states]
-    outputs = functional(*inputs, *states)
-    if versions != [state._version for state in states]:
-        raise KeyError("-1: a state was written to in place, and is not the parameter it was")
-    return torch.jit.trace(functional, (*inputs, *states), check_trace=False), outputs
+    graph = torch.jit.trace(functional, (*inputs, *states), check_trace=False)
+    return graph, seen[-1]
 
 
 @contextmanager

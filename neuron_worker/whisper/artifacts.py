@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -32,10 +32,15 @@ GRAPH_SOURCES = ("layers", "state", "graphs", "alignment", "traced")
 
 @cache
 def graph_digest() -> str:
-    """Changes with the code of the graphs, though not with its comments and docstrings."""
+    """Changes with the code of the graphs."""
+    return code_digest(Path(__file__).with_name(f"{name}.py").read_text() for name in GRAPH_SOURCES)
+
+
+def code_digest(sources: Iterable[str]) -> str:
+    """Changes with what code does, not with its comments and docstrings."""
     digest = hashlib.sha256()
-    for name in GRAPH_SOURCES:
-        tree = ast.parse(Path(__file__).with_name(f"{name}.py").read_bytes())
+    for source in sources:
+        tree = ast.parse(source)
         for node in ast.walk(tree):
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
                 node.body = [part for part in node.body if not _is_docstring(part)] or [ast.Pass()]
