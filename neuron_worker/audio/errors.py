@@ -45,6 +45,13 @@ class NoAudioStreamError(AudioError):
     reason = Reason.NO_AUDIO_STREAM
 
 
+class EncryptedError(AudioError):
+    """the recording is encrypted ({how}), so that only players with its key can open it: upload a
+    copy without protection"""
+
+    reason = Reason.ENCRYPTED
+
+
 class AudioTooLongError(AudioError):
     """the recording is longer than the {max_seconds:,.0f} s allowed: cut it into parts"""
 

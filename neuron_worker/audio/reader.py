@@ -27,6 +27,7 @@ from neuron_worker.audio.facts import (
     DeclaredLength,
     warnings,
 )
+from neuron_worker.audio.protection import refuse_encrypted, refuse_protected
 from neuron_worker.audio.source import AudioFile, Source
 
 DEMUX_FAILURES_MAX = 1_000
@@ -75,6 +76,7 @@ class AudioReader:
         self._container = _open(self._source)
         try:
             self._stream = _audio_stream(self._container)
+            refuse_protected(self._container, self._stream)
             self._format = self._container.format.name
             self._codec = self._stream.codec_context.codec.canonical_name
             self._time_base_seconds = float(self._stream.time_base or 0)
@@ -149,8 +151,15 @@ class AudioReader:
 
     def _frames(self) -> Iterator[tuple[AudioFrame, float | None, int]]:
         """Each decoded frame with its timestamp in seconds and its packet's bytes."""
+        packet_end: int | None = None
         for packet in self._packets():
+            refuse_encrypted(packet)
             packet_bytes = packet.size
+            if self._format in BARE_STREAMS and packet.pos is not None:
+                if packet_end is not None and packet.pos > packet_end:
+                    head = self._source.peek(packet_end, ID3_HEADER_BYTES)
+                    self._clock.skip(packet.pos - packet_end, head)
+                packet_end = packet.pos + packet_bytes
             frames = self._decode(packet)
             if frames is None and packet_bytes:
                 self._bad_packets += 1
@@ -203,13 +212,12 @@ def _open(source: Source) -> InputContainer:
     any, and where a demuxer asks us, every other file is empty.
     """
     try:
-        container = av.open(
-            source,
-            mode="r",
-            metadata_errors="replace",
-            container_options={"protocol_whitelist": ""},
-            io_open=lambda *_: io.BytesIO(),
-        )
+        container = _open_with(source, {})
+        if container.format.name == "aac":
+            # Its demuxer steps over damage; only without a parser do packets tell where they stood.
+            container.close()
+            source.seek(0)
+            container = _open_with(source, {"fflags": "noparse"})
     except MemoryError:
         raise
     except av.FFmpegError as error:
@@ -217,6 +225,16 @@ def _open(source: Source) -> InputContainer:
         raise NotAudioError(detail=str(error.strerror)) from error
     source.check()
     return container
+
+
+def _open_with(source: Source, options: dict[str, str]) -> InputContainer:
+    return av.open(
+        source,
+        mode="r",
+        metadata_errors="replace",
+        container_options={"protocol_whitelist": "", **options},
+        io_open=lambda *_: io.BytesIO(),
+    )
 
 
 def _is_usable(frame: AudioFrame) -> bool:

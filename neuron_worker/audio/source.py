@@ -58,6 +58,13 @@ class Source:
         self._position = base + offset
         return self._position
 
+    def peek(self, offset: int, size: int) -> bytes:
+        """At most so many bytes from another place, where FFmpeg does not read next."""
+        position, self._position = self._position, offset
+        content = self.read(size)
+        self._position = position
+        return content
+
     def tell(self) -> int:
         """The position that FFmpeg reads next."""
         return self._position

@@ -19,7 +19,9 @@ def with_hole(content: bytes, filling: str) -> bytes:
 
 
 @pytest.mark.parametrize("filling", ["zeros", "noise"])
-@pytest.mark.parametrize("kind", ["mp3", "m4a", "opus", "webm", "flac", "transport stream", "wma"])
+@pytest.mark.parametrize(
+    "kind", ["mp3", "m4a", "bare aac", "opus", "webm", "flac", "transport stream", "wma"]
+)
 def test_a_hole_becomes_silence_and_later_times_stay_right(
     files: dict[str, bytes], kind: str, filling: str
 ) -> None:
@@ -60,10 +62,11 @@ def test_a_clock_that_starts_again_does_not_stop_the_audio(files: dict[str, byte
     assert facts.lost_seconds == 0.0
 
 
-def test_a_tag_with_a_picture_between_two_songs_is_not_lost_audio(files: dict[str, bytes]) -> None:
-    samples, facts = read(
-        files["mp3"] + id3(np.random.default_rng(2).bytes(200_000)) + files["mp3"]
-    )
+@pytest.mark.parametrize("kind", ["mp3", "bare aac"])
+def test_a_tag_with_a_picture_between_two_songs_is_not_lost_audio(
+    files: dict[str, bytes], kind: str
+) -> None:
+    samples, facts = read(files[kind] + id3(np.random.default_rng(2).bytes(200_000)) + files[kind])
     again = [start + SECONDS for start in BURSTS]
     assert bursts(samples) == pytest.approx([*BURSTS, *again], abs=0.15)
     assert facts.lost_seconds < 0.1
