@@ -36,7 +36,7 @@ from neuron_worker.whisper.tokens import (
     start_of_prompt,
     text_of,
 )
-from neuron_worker.whisper.unheard import parts, unheard
+from neuron_worker.whisper.unheard import Missed, missed, parts
 from neuron_worker.whisper.weights import load_checkpoint
 from neuron_worker.whisper.words import words_of
 
@@ -63,8 +63,12 @@ class _Hearing:
     """The part of the utterance's window that the row hears now."""
     tries: list[Decoded] = field(default_factory=list)
     segments: list[Segment] = field(default_factory=list)
-    unheard: list[Window] = field(default_factory=list)
-    """Parts of the utterance's window to hear next, the last one first."""
+    missed: list[Missed] = field(default_factory=list)
+    """What of the utterance's window to hear next, the last one first."""
+    thin: Segment | None = None
+    """What stands for the part in the row so far, and says too little."""
+    instead_of: dict[Segment, list[Segment]] = field(default_factory=dict)
+    """What was heard instead of thin segments."""
     apart: bool = False
     """Whether the window is heard in parts, its text as a whole being poor."""
 
@@ -220,8 +224,8 @@ class Transcriber:
             return None
         if temperature is None:
             self._keep(hearing, best_of(hearing.tries))
-        if hearing.unheard:
-            self._hear_again(hearing, hearing.unheard.pop())
+        if hearing.missed:
+            self._hear_again(hearing, hearing.missed.pop())
             return None
         return self._settled(hearing)
 
@@ -231,7 +235,7 @@ class Transcriber:
         if window is not hearing.utterance.window or len(hearing.tries) > 1:
             return False
         found = parts(window)
-        hearing.unheard = [window.part(part) for part in reversed(found)]
+        hearing.missed = [Missed(part) for part in reversed(found)]
         hearing.apart = bool(found)
         return hearing.apart
 
@@ -253,31 +257,41 @@ class Transcriber:
         if decoded.is_silent or (left_out and not decoded.is_likely_speech):
             return
         segments = self._segments(hearing, decoded)
-        hearing.segments += segments
-        hearing.unheard += self._unheard(hearing.window, decoded, segments)
+        if hearing.thin is None:
+            hearing.segments += segments
+        else:
+            hearing.instead_of.setdefault(hearing.thin, []).extend(segments)
+        hearing.missed += self._missed(hearing, decoded, segments)
 
-    def _unheard(
-        self, window: Window, decoded: Decoded, segments: Sequence[Segment]
-    ) -> Iterator[Window]:
+    def _missed(
+        self, hearing: _Hearing, decoded: Decoded, segments: Sequence[Segment]
+    ) -> Iterator[Missed]:
         """What must be heard again, the last first; always less than the window."""
-        missed = unheard(window, segments)
+        window = hearing.window
+        found = missed(window, segments)
         start_seconds = unheard_from(decoded.tokens, self._special)
         if start_seconds is not None:
             rest = Stretch(window.start_seconds + start_seconds, window.end_seconds)
-            missed = [one for one in missed if one.end_seconds <= rest.start_seconds]
-            missed += [rest] if rest.seconds >= REST_MIN_SECONDS else []
-        for stretch in reversed(missed):
-            if stretch.seconds <= window.end_seconds - window.start_seconds - REST_MIN_SECONDS:
-                yield window.part(stretch)
+            found = [one for one in found if one.stretch.end_seconds <= rest.start_seconds]
+            found += [Missed(rest)] if rest.seconds >= REST_MIN_SECONDS else []
+        longest = window.end_seconds - window.start_seconds - REST_MIN_SECONDS
+        for one in reversed(found):
+            if one.stretch.seconds <= longest:
+                yield Missed(one.stretch, hearing.thin or one.thin)
 
-    def _hear_again(self, hearing: _Hearing, part: Window) -> None:
+    def _hear_again(self, hearing: _Hearing, what: Missed) -> None:
+        part = hearing.utterance.window.part(what.stretch)
         self._model.hear([hearing.row.index], self._mel(part).unsqueeze(0))
         hearing.row = self._row(hearing.utterance.recording, hearing.row.index, part)
-        hearing.window, hearing.tries = part, []
+        hearing.window, hearing.thin, hearing.tries = part, what.thin, []
 
     def _settled(self, hearing: _Hearing) -> WindowTranscript:
         utterance = hearing.utterance
         recording = utterance.recording
+        for thin, fuller in hearing.instead_of.items():
+            if sum(len(segment.text) for segment in fuller) > len(thin.text):
+                hearing.segments.remove(thin)
+                hearing.segments += fuller
         segments = tuple(sorted(hearing.segments, key=lambda segment: segment.start_seconds))
         self._condition(recording, segments)
         return WindowTranscript(recording, utterance.index, utterance.window, segments)
