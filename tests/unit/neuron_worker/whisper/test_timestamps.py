@@ -6,13 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers.generation.logits_process import WhisperTimeStampLogitsProcessor
 
-from neuron_worker.whisper.timestamps import (
-    Sampled,
-    Span,
-    spans,
-    timestamp_rules,
-    unheard_from,
-)
+from neuron_worker.whisper.timestamps import Span, forbid_by_time, spans, unheard_from
 from neuron_worker.whisper.tokens import SpecialTokens
 
 SPECIAL = SpecialTokens(
@@ -39,51 +33,57 @@ text_or_stamp = st.one_of(
 )
 
 
-def sampled(rows: list[list[int]]) -> Sampled:
-    state = Sampled.nothing(len(rows))
-    for tokens in torch.tensor(rows, dtype=torch.int64).T:
-        state = state.then(tokens, BEGIN)
-    return state
+histories = st.lists(st.lists(text_or_stamp, max_size=12), min_size=1, max_size=5)
+
+
+def forbidden(logits: torch.Tensor, chosen: list[list[int]]) -> torch.Tensor:
+    """A copy of the logits after the rules of time."""
+    logits = logits.clone()
+    logits[:, SPECIAL.no_timestamps] = -torch.inf
+    forbid_by_time(logits, chosen, SPECIAL, max_initial_timestamp_index=5)
+    return logits
 
 
 @settings(deadline=None, max_examples=300)
 @given(
-    rows=st.integers(0, 12).flatmap(
-        lambda count: st.lists(
-            st.lists(text_or_stamp, min_size=count, max_size=count), min_size=1, max_size=4
-        )
-    ),
+    chosen=histories,
     seed=st.integers(0, 2**32),
     stamps_favour=st.sampled_from([-8.0, 0.0, 8.0]),
 )
-def test_the_rules_are_transformers(rows: list[list[int]], seed: int, stamps_favour: float) -> None:
-    logits = torch.randn(len(rows), VOCABULARY, generator=torch.Generator().manual_seed(seed)) * 3
+def test_the_rules_are_transformers_for_rows_of_any_lengths(
+    chosen: list[list[int]], seed: int, stamps_favour: float
+) -> None:
+    logits = torch.randn(len(chosen), VOCABULARY, generator=torch.Generator().manual_seed(seed)) * 3
     logits[:, BEGIN:] += stamps_favour
-    ids = torch.tensor(rows, dtype=torch.int64).reshape(len(rows), -1)
-    theirs = WhisperTimeStampLogitsProcessor(THEIR_CONFIG, begin_index=0)(ids, logits)
-    ours = timestamp_rules(logits, sampled(rows), SPECIAL, max_initial_timestamp_index=5)
-    assert torch.equal(ours, theirs)
+    processor = WhisperTimeStampLogitsProcessor(THEIR_CONFIG, begin_index=0)
+    theirs = [
+        processor(torch.tensor([before], dtype=torch.int64), row.unsqueeze(0))
+        for before, row in zip(chosen, logits, strict=True)
+    ]
+    assert torch.equal(forbidden(logits, chosen), torch.cat(theirs))
 
 
-def test_rows_with_different_histories_do_not_mix() -> None:
+@settings(deadline=None)
+@given(chosen=histories, seed=st.integers(0, 2**32))
+def test_some_token_may_always_come_next(chosen: list[list[int]], seed: int) -> None:
+    """Where a row's own tokens obeyed the rules, they never leave it without a choice."""
+    logits = torch.randn(1, VOCABULARY, generator=torch.Generator().manual_seed(seed))
+    said = list[int]()
+    for wish in chosen[0]:
+        left = forbidden(logits, [said])[0]
+        assert left.isfinite().any()
+        allowed = left.isfinite().nonzero().flatten().tolist()
+        said.append(min(allowed, key=lambda token: abs(token - wish)))
+    stamps = [token for token in said if token >= BEGIN]
+    assert stamps == sorted(stamps)
+
+
+def test_the_same_logits_are_used_up() -> None:
     logits = torch.zeros(2, VOCABULARY)
-    fresh, paired = Sampled.nothing(1), sampled([[BEGIN, 3, BEGIN + 9, BEGIN + 9]])
-    both = Sampled(
-        *(
-            torch.cat([getattr(fresh, field), getattr(paired, field)])
-            for field in ("count", "last", "penultimate", "last_timestamp")
-        )
-    )
-    together = timestamp_rules(logits, both, SPECIAL, max_initial_timestamp_index=5)
-    for row, alone in enumerate((fresh, paired)):
-        expected = timestamp_rules(logits[:1], alone, SPECIAL, max_initial_timestamp_index=5)
-        assert torch.equal(together[row], expected[0])
-
-
-def test_the_given_logits_stay_as_they_are() -> None:
-    logits = torch.zeros(1, VOCABULARY)
-    timestamp_rules(logits, Sampled.nothing(1), SPECIAL, max_initial_timestamp_index=5)
-    assert torch.equal(logits, torch.zeros(1, VOCABULARY))
+    expected = forbidden(logits, [[], [BEGIN, 3]])
+    logits[:, SPECIAL.no_timestamps] = -torch.inf
+    forbid_by_time(logits, [[], [BEGIN, 3]], SPECIAL, max_initial_timestamp_index=5)
+    assert torch.equal(logits, expected)
 
 
 @pytest.mark.parametrize(
@@ -120,9 +120,10 @@ def test_timestamps_mark_spans_inside_the_window(tokens: list[int], expected: li
         ([], None),
         ([BEGIN, 1, 2, BEGIN + 10], None),
         ([BEGIN, 1, BEGIN + 5, BEGIN + 5, 2], None),
+        ([BEGIN], None),
         ([BEGIN, 1, BEGIN + 5, BEGIN + 6], 0.12),
     ],
-    ids=["nothing", "one timestamp", "text", "two timestamps"],
+    ids=["nothing", "one timestamp", "text", "a timestamp alone", "two timestamps"],
 )
 def test_two_timestamps_at_the_end_say_that_speech_goes_on(
     tokens: list[int], expected: float | None

@@ -5,7 +5,14 @@ from transformers.models.whisper.tokenization_whisper import LANGUAGES
 
 from neuron_worker.contract import Task
 from neuron_worker.whisper.checkpoint import Checkpoint
-from neuron_worker.whisper.tokens import SpecialTokens, previous_text, prompt_for, text_of
+from neuron_worker.whisper.tokens import (
+    NO_SPEECH_NAMES,
+    SpecialTokens,
+    prompt_tokens,
+    rest_of_prompt,
+    start_of_prompt,
+    text_of,
+)
 
 
 @pytest.fixture(scope="module")
@@ -36,40 +43,49 @@ def test_another_tokenizer_is_refused() -> None:
         SpecialTokens.of(Tokenizer(WordLevel({"hello": 0}, unk_token="hello")))
 
 
-def test_an_english_only_prompt_is_one_token(special: SpecialTokens) -> None:
-    prompt = prompt_for(special, language=None, task=Task.TRANSCRIBE)
-    assert (prompt.previous, prompt.start_of_transcript, prompt.rest) == ((), 50257, ())
-    assert len(prompt) == 1
+def test_an_english_only_model_is_told_nothing_after_the_start(special: SpecialTokens) -> None:
+    assert rest_of_prompt(special, None, Task.TRANSCRIBE) == ()
 
 
 @pytest.mark.parametrize(("task", "token"), [(Task.TRANSCRIBE, 50358), (Task.TRANSLATE, 50357)])
-def test_a_multilingual_prompt_names_language_and_task(
+def test_a_multilingual_model_is_told_language_and_task(
     special: SpecialTokens, task: Task, token: int
 ) -> None:
-    prompt = prompt_for(special, language="de", task=task, previous=(50360, 5))
-    assert prompt.rest == (special.languages["de"], token)
-    assert len(prompt) == 5
+    assert rest_of_prompt(special, "de", task) == (special.languages["de"], token)
 
 
-def test_no_text_is_no_prompt(tokenizer: Tokenizer, special: SpecialTokens) -> None:
-    assert previous_text(tokenizer, special, None, 448) == ()
-    assert previous_text(tokenizer, special, "  \n", 448) == ()
+@pytest.mark.parametrize("text", [None, "", "  \n"])
+def test_no_text_is_no_prompt(tokenizer: Tokenizer, special: SpecialTokens, text: str) -> None:
+    assert prompt_tokens(tokenizer, text) == ()
+    assert start_of_prompt(special, (), 448) == (special.start_of_transcript,)
 
 
-def test_the_end_of_a_long_text_is_kept(tokenizer: Tokenizer, special: SpecialTokens) -> None:
-    text = " ".join(f"word {number}" for number in range(400))
-    tokens = previous_text(tokenizer, special, text, 448)
-    assert len(tokens) == 224
-    assert tokens[0] == special.start_of_previous
-    assert text.endswith(text_of(tokenizer, special, tokens))
+def test_a_prompt_goes_before_the_start(tokenizer: Tokenizer, special: SpecialTokens) -> None:
+    """A space goes before the first word, as Whisper writes it (openai/whisper, decoding.py)."""
+    previous = prompt_tokens(tokenizer, "\n Mr. Wetherby ")
+    assert tokenizer.decode(list(previous)) == " Mr. Wetherby"
+    assert start_of_prompt(special, previous, 448) == (
+        special.start_of_previous,
+        *previous,
+        special.start_of_transcript,
+    )
+
+
+@pytest.mark.parametrize("count", [222, 223, 224, 1000])
+def test_the_end_of_a_long_text_is_kept(special: SpecialTokens, count: int) -> None:
+    """openai/whisper keeps `n_text_ctx // 2 - 1` tokens of it."""
+    previous = tuple(range(count))
+    start = start_of_prompt(special, previous, 448)
+    assert start == (special.start_of_previous, *previous[-223:], special.start_of_transcript)
+    assert len(start) == min(count, 223) + 2
 
 
 def test_a_special_token_spelt_in_a_text_is_text(
     tokenizer: Tokenizer, special: SpecialTokens
 ) -> None:
     text = "before <|endoftext|> <|nocaptions|> after"
-    tokens = previous_text(tokenizer, special, text, 448)
-    assert max(tokens[1:]) < special.end_of_text
+    tokens = prompt_tokens(tokenizer, text)
+    assert max(tokens) < special.end_of_text
     assert text_of(tokenizer, special, tokens) == text
 
 
@@ -79,3 +95,20 @@ def test_text_has_no_special_tokens_and_timestamps(
     hello = tokenizer.encode(" Hello there.", add_special_tokens=False).ids
     tokens = [50363, *hello, 50400, 50400, 50361, 50256]
     assert text_of(tokenizer, special, tokens) == "Hello there."
+
+
+@pytest.mark.parametrize("name", NO_SPEECH_NAMES)
+def test_no_speech_is_known_by_its_old_and_its_new_name(name: str) -> None:
+    """`<|nospeech|>` in large-v3's tokenizer, `<|nocaptions|>` in those before it."""
+    names = ("endoftext", "startoftranscript", "translate", "transcribe", "startofprev")
+    ids = {f"<|{known}|>": index for index, known in enumerate((*names, "notimestamps"))}
+    tokenizer = Tokenizer(WordLevel({**ids, name: 99}, unk_token="<|endoftext|>"))
+    assert SpecialTokens.of(tokenizer).no_speech == 99
+
+
+def test_the_first_tokenizers_call_hebrew_by_its_old_code() -> None:
+    names = ("endoftext", "startoftranscript", "en", "iw", "translate", "transcribe")
+    rest = ("startofprev", "nospeech", "notimestamps")
+    ids = {f"<|{known}|>": index for index, known in enumerate((*names, *rest))}
+    special = SpecialTokens.of(Tokenizer(WordLevel(ids, unk_token="<|endoftext|>")))
+    assert special.languages == {"en": 2, "he": 3}
