@@ -1,4 +1,7 @@
-"""The container's command: work through the shard that Batch gave this process."""
+"""The container's command: work through the shard that Batch gave this process.
+
+`python -m neuron_worker export` compiles a model instead; see `export`.
+"""
 
 import logging
 import signal
@@ -8,6 +11,7 @@ from functools import partial
 import structlog
 from pydantic import ValidationError
 
+from neuron_worker import model
 from neuron_worker import settings as worker_settings
 from neuron_worker.contract import ExitCode, Ledger, Order, S3Uri
 from neuron_worker.reporter import Reporter
@@ -15,8 +19,7 @@ from neuron_worker.settings import WorkerMisconfigured, WorkerSettings
 from neuron_worker.shard import ShardWorker
 from neuron_worker.stop import Stop
 from neuron_worker.store import Store, StoreError
-from neuron_worker.whisper.errors import WhisperError
-from neuron_worker.whisper.transcriber import Transcriber
+from neuron_worker.whisper.errors import NoCoreError, WhisperError
 
 log = structlog.get_logger()
 
@@ -38,6 +41,9 @@ def main() -> ExitCode:
     signal.signal(signal.SIGTERM, lambda *_: stop.request())
     try:
         return _run(worker_settings.load(), stop)
+    except NoCoreError as error:
+        log.error("no_core", detail=str(error))
+        return ExitCode.NO_CORE
     except (WorkerMisconfigured, WhisperError) as error:
         log.error("worker_misconfigured", detail=str(error))
         return ExitCode.MISCONFIGURED
@@ -75,13 +81,7 @@ def _run(settings: WorkerSettings, stop: Stop) -> ExitCode:
         order=order,
         shard_index=settings.shard_index,
         reporter=Reporter(store, ledger, order, settings.shard_index, settings.job_attempt),
-        load=partial(
-            Transcriber.load,
-            settings.model,
-            batch_size=settings.batch_size,
-            threads=settings.threads,
-            dtype=settings.dtype,
-        ),
+        load=partial(model.load, settings),
         audio_max_seconds=settings.audio_max_seconds,
         stop=stop,
     )
@@ -89,4 +89,9 @@ def _run(settings: WorkerSettings, stop: Stop) -> ExitCode:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["export"]:
+        # It needs none of a worker's environment, and a worker none of its command line.
+        from neuron_worker import export
+
+        sys.exit(export.main(sys.argv[2:]))
     sys.exit(main())

@@ -14,6 +14,7 @@ import typer
 from typer.exceptions import TyperException
 
 from neuron_worker.contract import ExitCode
+from neuron_worker.settings import RuntimeName
 from neuron_worker.whisper.checkpoint import Checkpoint
 from neuron_worker.whisper.cpu import CpuRuntime
 from neuron_worker.whisper.errors import WhisperError
@@ -22,13 +23,6 @@ from neuron_worker.whisper.runtime import STEP_TOKENS, Shapes
 from neuron_worker.whisper.weights import load_checkpoint
 
 BYTES_PER_MIB = 2**20
-
-
-class RuntimeName(StrEnum):
-    """What a model can be compiled for."""
-
-    NEURON = "neuron"
-    CPU = "cpu"
 
 
 class NeuronType(StrEnum):

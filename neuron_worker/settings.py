@@ -1,11 +1,20 @@
 """What one worker process is told, all of it by environment variables."""
 
-from typing import Annotated, Literal
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from neuron_worker.contract.ledger import ObjectUri
+
+
+class RuntimeName(StrEnum):
+    """What runs Whisper's graphs."""
+
+    CPU = "cpu"
+    NEURON = "neuron"
 
 
 class WorkerMisconfigured(Exception):
@@ -38,12 +47,30 @@ class WorkerSettings(BaseSettings):
     model: str = Field(default="tiny.en", min_length=1, validation_alias="WHISPER_FLEET_MODEL")
     batch_size: int = Field(default=8, ge=1, le=64, validation_alias="WHISPER_FLEET_BATCH_SIZE")
     threads: int = Field(default=1, ge=1, validation_alias="WHISPER_FLEET_THREADS")
-    dtype: Literal["float32", "int8", "bfloat16"] = Field(
-        default="float32", validation_alias="WHISPER_FLEET_DTYPE"
+    runtime: RuntimeName = Field(default=RuntimeName.CPU, validation_alias="WHISPER_FLEET_RUNTIME")
+    artifacts: Path | None = Field(default=None, validation_alias="WHISPER_FLEET_ARTIFACTS")
+    weights: Literal["float32", "int8", "bfloat16"] | None = Field(
+        default=None, validation_alias="WHISPER_FLEET_WEIGHTS"
     )
+    step_tokens: int = Field(default=4, ge=1, le=16, validation_alias="WHISPER_FLEET_STEP_TOKENS")
     audio_max_seconds: float = Field(
         default=24 * 3600.0, gt=0, validation_alias="WHISPER_FLEET_AUDIO_MAX_SECONDS"
     )
+
+    @model_validator(mode="after")
+    def _needs_artifacts(self) -> Self:
+        if self.runtime is RuntimeName.NEURON and self.artifacts is None:
+            raise ValueError(
+                "WHISPER_FLEET_RUNTIME=neuron needs WHISPER_FLEET_ARTIFACTS, the directory that "
+                "`python -m neuron_worker export` wrote"
+            )
+        return self
+
+    @property
+    def dtype(self) -> str:
+        """The type of the weights, PyTorch's name of it."""
+        usual = "bfloat16" if self.runtime is RuntimeName.NEURON else "float32"
+        return self.weights or usual
 
 
 def load() -> WorkerSettings:
@@ -51,5 +78,5 @@ def load() -> WorkerSettings:
     try:
         return WorkerSettings()
     except ValidationError as error:
-        faults = [f"{fault['loc'][0]}: {fault['msg']}" for fault in error.errors()]
+        faults = [": ".join([*map(str, fault["loc"]), fault["msg"]]) for fault in error.errors()]
         raise WorkerMisconfigured("; ".join(faults)) from error

@@ -1,8 +1,5 @@
 """The CPU runtime: the same graphs, run eagerly by PyTorch."""
 
-import os
-import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,11 +8,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from neuron_worker.whisper.alignment import Alignment
+from neuron_worker.whisper.artifacts import ArtifactKey, publish
 from neuron_worker.whisper.checkpoint import Checkpoint, Description
 from neuron_worker.whisper.graphs import DecoderStep, Encoder
 from neuron_worker.whisper.layers import Whisper
 from neuron_worker.whisper.packed import ByteLinear, PackedLinear, pack
-from neuron_worker.whisper.runtime import ArtifactKey, Feed, Shapes
+from neuron_worker.whisper.runtime import Feed, Shapes
 from neuron_worker.whisper.state import DecoderState
 
 WEIGHTS = "weights.safetensors"
@@ -45,6 +43,7 @@ class CpuModel:
         self.config = config = description.config
         self.batch_size = key.batch_size
         self._key = key
+        self._description = description
         self._whisper = whisper
         self._encoder = Encoder(whisper)
         self._dtype = _compute_type(key.dtype)
@@ -115,17 +114,14 @@ class CpuModel:
         return weights[0], log_probabilities[0]
 
     def save(self, directory: Path) -> Path:
-        """See `CompiledModel.save`. The folder appears whole or not at all."""
-        folder = self._key.folder(directory)
-        directory.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=directory) as scratch:
-            draft = Path(scratch) / folder.name
-            draft.mkdir()
-            save_file(self._tensors(), draft / WEIGHTS)
-            self._key.describe(draft, self.config)
-            shutil.rmtree(folder, ignore_errors=True)
-            os.replace(draft, folder)
-        return folder
+        """See `CompiledModel.save`."""
+
+        def write(folder: Path) -> None:
+            save_file(self._tensors(), folder / WEIGHTS)
+            self._description.save(folder)
+            self._key.describe(folder, self.config)
+
+        return publish(self._key.folder(directory), write)
 
     def _tensors(self) -> dict[str, Tensor]:
         tensors: dict[str, Tensor] = dict(self._whisper.named_parameters())
@@ -145,24 +141,27 @@ class CpuRuntime:
     def compile(self, checkpoint: Checkpoint, shapes: Shapes) -> CpuModel:
         """See `Runtime.compile`."""
         whisper = Whisper.of(checkpoint.config, checkpoint.state, _compute_type(shapes.dtype))
-        return CpuModel(checkpoint, whisper, self._key(checkpoint, shapes))
+        return CpuModel(checkpoint, whisper, _key(checkpoint.name, shapes, checkpoint.revision))
 
-    def load(self, directory: Path, checkpoint: Checkpoint, shapes: Shapes) -> CpuModel:
+    def load(self, directory: Path, model: str, shapes: Shapes) -> tuple[Description, CpuModel]:
         """See `Runtime.load`."""
-        key = self._key(checkpoint, shapes)
-        folder, config = key.find(directory)
-        whisper = Whisper.of(config, load_file(folder / WEIGHTS), _compute_type(shapes.dtype))
-        return CpuModel(whisper, config, key)
+        key = _key(model, shapes)
+        folder, _ = key.find(directory)
+        description = Description.load(folder)
+        weights = load_file(folder / WEIGHTS)
+        whisper = Whisper.of(description.config, weights, _compute_type(shapes.dtype))
+        return description, CpuModel(description, whisper, key)
 
-    def _key(self, checkpoint: Checkpoint, shapes: Shapes) -> ArtifactKey:
-        return ArtifactKey(
-            runtime="cpu",
-            compiler=f"torch {torch.__version__}",
-            model=checkpoint.name,
-            revision=checkpoint.revision,
-            batch_size=shapes.batch_size,
-            dtype=shapes.dtype,
-        )
+
+def _key(model: str, shapes: Shapes, revision: str | None = None) -> ArtifactKey:
+    return ArtifactKey(
+        runtime="cpu",
+        model=model,
+        revision=revision,
+        batch_size=shapes.batch_size,
+        dtype=shapes.dtype,
+        libraries=f"torch {torch.__version__}",
+    )
 
 
 def _compute_type(dtype: str) -> torch.dtype:

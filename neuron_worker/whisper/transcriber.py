@@ -8,7 +8,6 @@ window takes the row, from whichever recording it comes.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Self
 
 import torch
 from torch import Tensor
@@ -18,8 +17,7 @@ from neuron_worker.speech import SAMPLE_RATE, Stretch, Window
 from neuron_worker.transcript import Segment, Word
 from neuron_worker.whisper.alignment import aligned_tokens
 from neuron_worker.whisper.ballot import VOTES, Ballot, language_probabilities
-from neuron_worker.whisper.checkpoint import Checkpoint
-from neuron_worker.whisper.cpu import CpuRuntime
+from neuron_worker.whisper.checkpoint import Description
 from neuron_worker.whisper.decoding import Rules, Sampling
 from neuron_worker.whisper.doubts import doubts
 from neuron_worker.whisper.errors import UnsupportedOption
@@ -27,7 +25,7 @@ from neuron_worker.whisper.fallback import Decoded, best_of, next_temperature
 from neuron_worker.whisper.mel import log_mel
 from neuron_worker.whisper.recording import Recording, Source, Utterance, WindowTranscript
 from neuron_worker.whisper.rows import Row, Rows
-from neuron_worker.whisper.runtime import CompiledModel, Shapes
+from neuron_worker.whisper.runtime import CompiledModel
 from neuron_worker.whisper.timestamps import Span, spans, unheard_from
 from neuron_worker.whisper.tokens import (
     SpecialTokens,
@@ -37,7 +35,6 @@ from neuron_worker.whisper.tokens import (
     text_of,
 )
 from neuron_worker.whisper.unheard import Missed, missed, parts
-from neuron_worker.whisper.weights import load_checkpoint
 from neuron_worker.whisper.words import words_of
 
 __all__ = ["Recording", "Transcriber", "UnsupportedOption", "Utterance", "WindowTranscript"]
@@ -76,29 +73,18 @@ class _Hearing:
 class Transcriber:
     """Whisper, ready to transcribe the windows of one recording after another's."""
 
-    def __init__(self, checkpoint: Checkpoint, model: CompiledModel) -> None:
-        self.model_name = checkpoint.name
-        self.revision = checkpoint.revision
+    def __init__(self, description: Description, model: CompiledModel) -> None:
+        self.model_name = description.name
+        self.revision = description.revision
         self.mel_bins = model.config.num_mel_bins
         self.batch_size = model.batch_size
-        self._tokenizer = checkpoint.tokenizer
-        self._multilingual = checkpoint.generation.is_multilingual
-        self._special = SpecialTokens.of(checkpoint.tokenizer)
-        rules = Rules(self._special, checkpoint.generation, checkpoint.config.vocab_size)
+        self._tokenizer = description.tokenizer
+        self._multilingual = description.generation.is_multilingual
+        self._special = SpecialTokens.of(description.tokenizer)
+        rules = Rules(self._special, description.generation, description.config.vocab_size)
         self._model = model
-        self._rows = Rows(model, rules, checkpoint.tokenizer)
-        self._context = checkpoint.config.max_target_positions
-
-    @classmethod
-    def load(
-        cls, model: str, *, batch_size: int = 8, threads: int = 1, dtype: str = "float32"
-    ) -> Self:
-        """Load a model (see `weights.load_checkpoint` for its names) for the CPU.
-
-        Raises a WhisperError that says what is missing or wrong and what to do about it.
-        """
-        checkpoint = load_checkpoint(model)
-        return cls(checkpoint, CpuRuntime(threads).compile(checkpoint, Shapes(batch_size, dtype)))
+        self._rows = Rows(model, rules, description.tokenizer)
+        self._context = description.config.max_target_positions
 
     def check(self, options: Options) -> None:
         """Raise UnsupportedOption when this model cannot do what is asked."""
