@@ -1,11 +1,11 @@
 """The log-mel spectrogram that Whisper hears."""
 
+import math
 from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from transformers.audio_utils import mel_filter_bank
 
 from neuron_worker.speech import SAMPLE_RATE, WINDOW_MAX_SECONDS
 
@@ -26,6 +26,12 @@ POWER_FLOOR = 1e-10
 
 DYNAMIC_RANGE = 8.0
 """Bands more than 8 decades below the loudest are raised to that (audio.py)."""
+
+LINEAR_HERTZ, LINEAR_MELS = 1000.0, 15.0
+"""Slaney's mel scale is linear up to 1 kHz (librosa, convert.py, `hz_to_mel`)."""
+
+MEL_STEP = math.log(6.4) / 27.0
+"""Above it, a mel multiplies the frequency by as much as this is the logarithm of (convert.py)."""
 
 
 def log_mel(samples: npt.NDArray[np.float32], mel_bins: int) -> torch.Tensor:
@@ -53,14 +59,25 @@ def _hann() -> torch.Tensor:
 
 @cache
 def _filters(mel_bins: int) -> torch.Tensor:
-    """Slaney's mel filters [mel_bins, 201] for 0 to 8 kHz."""
-    filters = mel_filter_bank(
-        num_frequency_bins=FFT_SAMPLES // 2 + 1,
-        num_mel_filters=mel_bins,
-        min_frequency=0.0,
-        max_frequency=SAMPLE_RATE / 2,
-        sampling_rate=SAMPLE_RATE,
-        norm="slaney",
-        mel_scale="slaney",
-    )
-    return torch.from_numpy(filters).float().T
+    """Slaney's mel filters [mel_bins, 201] for 0 to 8 kHz: triangles of the same area.
+
+    As in librosa, filters.py, `mel`, of which openai/whisper's filters are a copy.
+    """
+    frequencies = np.linspace(0, SAMPLE_RATE / 2, FFT_SAMPLES // 2 + 1)
+    corners = _mel_to_hertz(np.linspace(0, _hertz_to_mel(SAMPLE_RATE / 2), mel_bins + 2))
+    lower, centre, upper = (corners[first : first + mel_bins, None] for first in range(3))
+    rising = (frequencies - lower) / (centre - lower)
+    falling = (upper - frequencies) / (upper - centre)
+    triangles = np.maximum(0, np.minimum(rising, falling)) * 2 / (upper - lower)
+    return torch.from_numpy(triangles.astype(np.float32))
+
+
+def _hertz_to_mel(hertz: float) -> float:
+    """Slaney's scale above its linear part."""
+    return LINEAR_MELS + math.log(hertz / LINEAR_HERTZ) / MEL_STEP
+
+
+def _mel_to_hertz(mels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    linear = mels * LINEAR_HERTZ / LINEAR_MELS
+    logarithmic = LINEAR_HERTZ * np.exp(MEL_STEP * (mels - LINEAR_MELS))
+    return np.where(mels < LINEAR_MELS, linear, logarithmic)
