@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One engine with its settings.
+    """One engine with its settings; a comma would end its name where engines are chosen.
 
     `module` stands in `engines/`; `layout` names the weights' layout as `weights` does. A slow row
     hears only the opening of each file.
@@ -27,26 +27,26 @@ FLOAT32 = ("--weights", "float32")
 INT8 = ("--weights", "int8")
 
 ROWS = (
-    Row("this worker, float32", "worker", "worker", FLOAT32),
-    Row("this worker, int8", "worker", "worker", INT8),
-    Row("faster-whisper, float32", "faster_whisper", "ctranslate2", FLOAT32),
-    Row("faster-whisper, int8", "faster_whisper", "ctranslate2", INT8),
+    Row("this worker float32", "worker", "worker", FLOAT32),
+    Row("this worker int8", "worker", "worker", INT8),
+    Row("faster-whisper float32", "faster_whisper", "ctranslate2", FLOAT32),
+    Row("faster-whisper int8", "faster_whisper", "ctranslate2", INT8),
     Row(
-        "faster-whisper batched, float32",
+        "faster-whisper batched float32",
         "faster_whisper",
         "ctranslate2",
         (*FLOAT32, "--batched"),
     ),
-    Row("faster-whisper batched, int8", "faster_whisper", "ctranslate2", (*INT8, "--batched")),
+    Row("faster-whisper batched int8", "faster_whisper", "ctranslate2", (*INT8, "--batched")),
     Row(
-        "faster-whisper batched, int8, timestamps",
+        "faster-whisper batched int8 timestamps",
         "faster_whisper",
         "ctranslate2",
         (*INT8, "--batched", "--timestamps"),
     ),
     Row("openai-whisper", "openai_whisper", "openai"),
-    Row("transformers pipeline, timestamps", "transformers_pipeline", "hugging_face"),
-    Row("transformers generate, long-form", "transformers_generate", "hugging_face"),
+    Row("transformers pipeline timestamps", "transformers_pipeline", "hugging_face"),
+    Row("transformers generate long-form", "transformers_generate", "hugging_face"),
     Row("public sample's decoding", "sample", "hugging_face", slow=True),
 )
 
