@@ -19,8 +19,8 @@ def speech() -> Samples:
         (RECORDINGS / "weather.mp3").open("rb") as file,
         AudioReader(file, max_seconds=60) as reader,
     ):
-        samples = np.concatenate(list(reader.blocks()))
-    return samples[np.newaxis, : 10 * 16_000]
+        samples = np.concatenate(list(reader.blocks()), axis=1)
+    return samples[:, : 10 * 16_000]
 
 
 def test_whatever_ffmpeg_reads_is_transcribed(tmp_path: Path, speech: Samples) -> None:

@@ -28,7 +28,7 @@ REPORT = ShardReport(
     order_id="o1",
     shard_index=0,
     updated_at=NOW,
-    in_hand=InHand(request_id="in-hand", started_at=NOW),
+    in_hand=(InHand(request_id="in-hand", started_at=NOW),),
     outcomes=(
         Outcome(
             request_id="done",
@@ -75,7 +75,7 @@ def test_the_request_in_hand_is_charged_with_what_ended_the_worker(
 
 
 def test_with_nothing_in_hand_nobody_is_to_blame() -> None:
-    idle = REPORT.model_copy(update={"in_hand": None})
+    idle = REPORT.model_copy(update={"in_hand": ()})
 
     outcomes = end_of_shard(ORDER, 0, idle, end(1), NOW)
 
@@ -87,3 +87,22 @@ def test_a_worker_that_never_reported_leaves_every_request_unbegun() -> None:
 
     assert [outcome.reason for outcome in outcomes] == [Reason.NOT_STARTED] * 3
     assert "exit code 78" in outcomes[0].detail
+
+
+def test_several_in_hand_are_suspected_and_none_is_blamed() -> None:
+    both = (*REPORT.in_hand, InHand(request_id="next", started_at=NOW))
+    report = REPORT.model_copy(update={"in_hand": both})
+
+    outcomes = end_of_shard(ORDER, 0, report, end(137), NOW)
+
+    assert [outcome.reason for outcome in outcomes] == [Reason.SUSPECTED] * 2
+    assert {outcome.kind for outcome in outcomes} == {OutcomeKind.INFRASTRUCTURE}
+
+
+def test_several_in_hand_are_no_suspects_where_the_machine_went_away() -> None:
+    both = (*REPORT.in_hand, InHand(request_id="next", started_at=NOW))
+    report = REPORT.model_copy(update={"in_hand": both})
+
+    outcomes = end_of_shard(ORDER, 0, report, LOST, NOW)
+
+    assert [outcome.reason for outcome in outcomes] == [Reason.INTERRUPTED] * 2

@@ -29,6 +29,8 @@ def test_every_field_of_a_full_request_is_understood() -> None:
         "formats": ["srt", "vtt"],
         "timestamps": "word",
         "prompt": "Inferentia, Neuron",
+        "condition_on_previous": True,
+        "channels": "separate",
         "duration_seconds": 61.5,
         "size_bytes": 1000,
         "output": "s3://transcripts/board",

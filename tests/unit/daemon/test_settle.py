@@ -45,7 +45,10 @@ def test_a_passing_fault_is_retried_in_company_and_later_each_time() -> None:
     assert second.delay_seconds == 20
 
 
-@pytest.mark.parametrize("reason", [r for r in Reason if r.kind is OutcomeKind.CRASHED])
+SUSPICIOUS = [r for r in Reason if r.kind is OutcomeKind.CRASHED or r is Reason.SUSPECTED]
+
+
+@pytest.mark.parametrize("reason", SUSPICIOUS)
 def test_a_crash_is_retried_alone(reason: Reason) -> None:
     judged = verdict(outcome(reason), record(reason), SETTINGS)
 
