@@ -4,8 +4,9 @@ import json
 import mmap
 import re
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from shutil import copyfileobj
 
 import torch
 from transformers.models.whisper.configuration_whisper import WhisperConfig
@@ -49,18 +50,30 @@ _LAYER_NAME = re.compile(r"(encoder|decoder)/layer_(\d+)/(.+)/(\w+)")
 _STACK_NAME = re.compile(r"(encoder|decoder)/(\w+)/(\w+)")
 
 
-def read_variables(file: Path) -> dict[str, torch.Tensor]:
-    """All variables of a model.bin by their CTranslate2 names, as views of the mapped file.
+def read_variables(files: Sequence[Path]) -> dict[str, torch.Tensor]:
+    """All variables of a model.bin by their CTranslate2 names, as views of its bytes.
 
+    `files` is the one file, which is mapped, or its parts in order, which are joined in memory.
     Raises UnreadableModelError when it is no Whisper model of the known binary version.
     """
     try:
-        with file.open("rb") as stream:
-            # A private map: PyTorch wants writable memory, the file stays as it is.
-            data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
-        return dict(_variables(data))
+        return dict(_variables(_joined(files)))
     except (OSError, ValueError, struct.error, UnicodeDecodeError) as error:
-        raise UnreadableModelError(directory=file.parent, problem=f"model.bin: {error}") from error
+        names = " + ".join(file.name for file in files)
+        problem = f"{names}: {error}"
+        raise UnreadableModelError(directory=files[0].parent, problem=problem) from error
+
+
+def _joined(files: Sequence[Path]) -> mmap.mmap:
+    if len(files) == 1:
+        with files[0].open("rb") as stream:
+            # A private map: PyTorch wants writable memory, the file stays as it is.
+            return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
+    joined = mmap.mmap(-1, sum(file.stat().st_size for file in files))
+    for file in files:
+        with file.open("rb") as stream:
+            copyfileobj(stream, joined)
+    return joined
 
 
 def _variables(data: mmap.mmap) -> Iterator[tuple[str, torch.Tensor]]:
@@ -146,11 +159,17 @@ def configuration(variables: Mapping[str, torch.Tensor]) -> WhisperConfig:
 
 
 def generation(directory: Path, vocabulary_size: int) -> Generation:
-    """What CTranslate2's config.json says about decoding."""
+    """What CTranslate2's config.json says about decoding.
+
+    Its converter lists languages for English-only models too, by other models' tokens; they are
+    left out.
+    """
     said = json.loads((directory / "config.json").read_bytes())
+    multilingual = vocabulary_size >= MULTILINGUAL_VOCABULARY_SIZE
     return Generation(
-        is_multilingual=vocabulary_size >= MULTILINGUAL_VOCABULARY_SIZE,
+        is_multilingual=multilingual,
         suppress_tokens=tuple(said["suppress_ids"]),
         begin_suppress_tokens=tuple(said["suppress_ids_begin"]),
         alignment_heads=tuple((layer, head) for layer, head in said.get("alignment_heads", ())),
+        language_tokens=tuple(said.get("lang_ids", ())) if multilingual else (),
     )

