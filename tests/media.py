@@ -50,12 +50,17 @@ def encoded(
     video: bool = False,
     audio_from: float = 0.0,
     moved: tuple[float, float] = (0.0, 0.0),
+    options: dict[str, str] | None = None,
 ) -> bytes:
-    """A file in memory. Packets from `moved[0]` seconds on get timestamps `moved[1]` s later."""
+    """A file in memory. Packets from `moved[0]` seconds on get timestamps `moved[1]` s later.
+
+    `options` are the muxer's.
+    """
     layout = LAYOUTS[len(samples)]
     file = io.BytesIO()
-    with av.open(file, "w", format=container) as out:
+    with av.open(file, "w", format=container, options=options or {}) as out:
         stream = cast(AudioStream, out.add_stream(codec, rate=rate, layout=layout))
+        stream.codec_context.options = {"strict": "experimental"}
         if bit_rate:
             stream.bit_rate = bit_rate
         if video:

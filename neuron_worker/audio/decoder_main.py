@@ -5,8 +5,10 @@ standard input, a pipe that closes when the worker dies.
 """
 
 import fcntl
+import importlib
 import io
 import os
+import pkgutil
 import resource
 import signal
 import socket
@@ -14,7 +16,7 @@ import sys
 import time
 import traceback
 
-import av.subtitles.stream  # noqa: F401  # PyAV imports it when it opens a file, which is too late
+import av
 
 from neuron_worker.audio.errors import AudioError
 from neuron_worker.audio.messages import (
@@ -35,6 +37,9 @@ from neuron_worker.audio.messages import (
 )
 from neuron_worker.audio.reader import AudioReader
 
+PYAV_PROGRAMS = frozenset({"av.__main__", "av.datasets"})
+"""Its command, and a downloader of samples."""
+
 DESCRIPTORS_MAX = 3
 """Standard input, output and errors are open; no file and no socket can be opened any more."""
 
@@ -45,6 +50,7 @@ def main(descriptor: int, memory_max_mib: int, cpu_max_seconds: int) -> None:
     for stop in (signal.SIGTERM, signal.SIGINT):
         # They reach a whole group or container; the worker decides when its decoder ends.
         signal.signal(stop, signal.SIG_IGN)
+    _import_all_of_pyav()
     line = Line(socket.socket(fileno=descriptor))
     line.send(Ready())
     _give_up_privileges(memory_max_mib)
@@ -125,6 +131,13 @@ def end_with_the_worker() -> None:
     """
     fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) | os.O_ASYNC)
+
+
+def _import_all_of_pyav() -> None:
+    """PyAV imports parts of itself when a file needs them, which is too late."""
+    for module in pkgutil.walk_packages(av.__path__, "av."):
+        if module.name not in PYAV_PROGRAMS:
+            importlib.import_module(module.name)
 
 
 def _give_up_privileges(memory_max_mib: int) -> None:

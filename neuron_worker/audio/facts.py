@@ -7,6 +7,9 @@ from typing import Self
 from av.audio.stream import AudioStream
 from av.container.input import InputContainer
 
+from neuron_worker.audio import riff
+from neuron_worker.audio.source import Source
+
 BARE_STREAMS = frozenset({"mp3", "aac", "ac3", "eac3", "amr"})
 """Formats without a container, whose timestamps and lengths FFmpeg can only count or estimate."""
 
@@ -46,10 +49,13 @@ class DeclaredLength:
     seconds: float | None
     reliable: bool
     file_bytes: int
+    promised_seconds: float | None = None
+    """What a WAV file's header promises, where FFmpeg tells only how long the rest of it is."""
 
     @classmethod
-    def by(cls, container: InputContainer, stream: AudioStream, file_bytes: int) -> Self:
+    def by(cls, container: InputContainer, stream: AudioStream, source: Source) -> Self:
         """What an open container says of its stream."""
+        file_bytes, bit_rate = source.size, stream.codec_context.bit_rate or 0
         own = stream.duration * stream.time_base if stream.duration and stream.time_base else None
         whole = container.duration / AV_TIME_BASE if container.duration else None
         seconds = float(own) if own is not None else whole
@@ -59,9 +65,17 @@ class DeclaredLength:
         if container.format.name in BARE_STREAMS:
             # FFmpeg estimates from the bit rate, unless an MP3's header tells the length: then
             # it can promise more than the bytes there are.
-            promised_bytes = seconds * (stream.codec_context.bit_rate or 0) / 8
-            reliable = container.format.name == "mp3" and promised_bytes > 1.01 * file_bytes
-        return cls(seconds, reliable=reliable, file_bytes=file_bytes)
+            needed_bytes = seconds * bit_rate / 8
+            reliable = container.format.name == "mp3" and needed_bytes > 1.01 * file_bytes
+        promised = None
+        if container.format.name == "wav" and bit_rate:
+            promised = riff.promised_bytes(source.peek(0, riff.HEAD_BYTES))
+        return cls(
+            seconds,
+            reliable=reliable,
+            file_bytes=file_bytes,
+            promised_seconds=promised * 8 / bit_rate if promised else None,
+        )
 
     def exceeds(self, max_seconds: float) -> bool:
         """Whether the recording is too long, without decoding it first."""
@@ -70,10 +84,10 @@ class DeclaredLength:
         leanest = self.seconds * BYTES_PER_SECOND_MIN
         return self.seconds > max_seconds and self.file_bytes >= leanest
 
-    def is_longer_than(self, seconds: float) -> bool:
-        """Whether audio is missing at the end: more than 1 s and more than 1 %."""
-        missing = (self.seconds or 0.0) - seconds
-        return self.reliable and missing > max(1.0, 0.01 * seconds)
+    def beyond(self, seconds: float) -> float | None:
+        """The length there should be if audio is missing behind `seconds`: 1 s and 1 % or more."""
+        expected = self.promised_seconds or (self.seconds if self.reliable else None) or 0.0
+        return expected if expected - seconds > max(1.0, 0.01 * seconds) else None
 
 
 def warnings(
@@ -84,8 +98,8 @@ def warnings(
         yield f"{lost_seconds:.1f} s of audio were unreadable and replaced by silence"
     elif bad_packets:
         yield f"unreadable packets were skipped: {bad_packets}"
-    if ended and declared.is_longer_than(seconds):
+    if ended and (expected := declared.beyond(seconds)):
         yield (
-            f"the container declares {declared.seconds:.1f} s, but the audio ends after "
-            f"{seconds:.1f} s: the file may have been cut off"
+            f"the container declares {expected:.1f} s, but the audio ends after {seconds:.1f} s: "
+            "the file may have been cut off"
         )

@@ -22,7 +22,7 @@ MATROSKA_KEY_ID = "enc_key_id"
 
 def refuse_protected(container: InputContainer, stream: AudioStream) -> None:
     """Raise `EncryptedError` if the container says that the stream is encrypted."""
-    if how := PROTECTED_ENTRIES.get(stream.codec_context.codec_tag):
+    if how := PROTECTED_ENTRIES.get(_tag(stream)):
         raise EncryptedError(how=how)
     if ASF_PROTECTION in container.metadata:
         raise EncryptedError(how="Windows Media DRM")
@@ -34,3 +34,11 @@ def refuse_encrypted(packet: "Packet[AudioStream]") -> None:
     """Raise `EncryptedError` for a packet that needs a key; others before it may need none."""
     if packet.has_sidedata("encryption_info"):
         raise EncryptedError(how=PROTECTED_ENTRIES["enca"])
+
+
+def _tag(stream: AudioStream) -> str:
+    """The codec's name in the container, which is not text everywhere."""
+    try:
+        return stream.codec_context.codec_tag
+    except UnicodeDecodeError:
+        return ""

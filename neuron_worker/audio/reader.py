@@ -81,7 +81,7 @@ class AudioReader:
             self._codec = self._stream.codec_context.codec.canonical_name
             self._time_base_seconds = float(self._stream.time_base or 0)
             self._channels = self._stream.codec_context.layout.nb_channels
-            self._declared = DeclaredLength.by(self._container, self._stream, self._source.size)
+            self._declared = DeclaredLength.by(self._container, self._stream, self._source)
             self._clock = self._make_clock()
             if self._declared.exceeds(max_seconds):
                 raise AudioTooLongError(max_seconds=max_seconds)

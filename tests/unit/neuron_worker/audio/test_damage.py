@@ -81,15 +81,6 @@ def test_values_that_are_not_numbers_become_silence() -> None:
     assert not samples[8_000:9_000].any()
 
 
-def test_a_cut_off_mp3_is_read_as_far_as_it_goes(files: dict[str, bytes]) -> None:
-    samples, facts = read(files["mp3"][: len(files["mp3"]) // 2])
-    assert bursts(samples) == pytest.approx(BURSTS[:3], abs=0.05)
-    (warning,) = facts.warnings
-    assert warning.startswith(
-        f"the container declares 20.0 s, but the audio ends after {facts.seconds:.1f}"
-    )
-
-
 def test_a_length_that_the_bytes_cannot_fill_is_not_believed(files: dict[str, bytes]) -> None:
     """Its header promises 2,000 s, of which there are 20."""
     content = bytearray(files["mp3"])

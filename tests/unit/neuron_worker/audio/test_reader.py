@@ -9,13 +9,9 @@ import numpy as np
 import pytest
 
 from neuron_worker.audio import (
-    AudioError,
     AudioReader,
     AudioTooLongError,
-    EmptyFileError,
-    NoAudioStreamError,
     NotAudioError,
-    NothingDecodedError,
     TooManyChannelsError,
 )
 from neuron_worker.contract import Reason
@@ -24,7 +20,6 @@ from tests.media import (
     KINDS,
     SECONDS,
     Samples,
-    add_video,
     bursts,
     encoded,
     id3,
@@ -142,16 +137,6 @@ def test_more_channels_than_can_be_transcribed_apart_are_mixed_or_refused() -> N
     assert facts.seconds == pytest.approx(1)
 
 
-@pytest.mark.parametrize(("channels", "rate"), [(65, 16_000), (1, 900), (1, 2_000_000_000)])
-def test_a_format_that_no_recorder_writes_is_refused(channels: int, rate: int) -> None:
-    file = io.BytesIO()
-    with wave.open(file, "wb") as out:
-        out.setparams((channels, 2, rate, 0, "NONE", ""))
-        out.writeframes(bytes(channels * 2 * 16_000))
-    with pytest.raises(NothingDecodedError, match="bad packets"):
-        read(file.getvalue())
-
-
 def test_the_sound_of_a_film_is_read_without_its_pictures() -> None:
     film = encoded(signal(44_100), "mp4", "aac", 44_100, video=True)
     samples, facts = read(film)
@@ -184,57 +169,6 @@ def test_a_tag_that_is_not_unicode_is_no_reason_to_fail(files: dict[str, bytes])
     frame = b"TIT2" + bytes([0, 0, 0, len(title)]) + b"\x00\x00" + title
     _, facts = read(id3(frame) + files["mp3"])
     assert facts.seconds == pytest.approx(SECONDS, abs=0.1)
-
-
-@pytest.mark.parametrize(
-    ("content", "expected", "reason"),
-    [
-        (b"", EmptyFileError, Reason.EMPTY),
-        (b"Dear colleague, please find attached\n" * 40, NotAudioError, Reason.NOT_AUDIO),
-        (bytes(50_000), NotAudioError, Reason.NOT_AUDIO),
-        (np.random.default_rng(3).bytes(50_000), NotAudioError, Reason.NOT_AUDIO),
-    ],
-    ids=["empty", "text", "zeros", "noise"],
-)
-def test_what_is_no_audio_is_refused(
-    content: bytes, expected: type[AudioError], reason: Reason
-) -> None:
-    with pytest.raises(expected) as caught:
-        read(content)
-    assert caught.value.reason is reason
-
-
-def test_an_mp4_without_its_index_is_refused_with_advice(files: dict[str, bytes]) -> None:
-    with pytest.raises(NotAudioError, match=r"cut off at a vital place .*: export it again"):
-        read(files["m4a"][: len(files["m4a"]) // 2])
-
-
-def test_a_film_without_sound_is_refused() -> None:
-    file = io.BytesIO()
-    with av.open(file, "w", format="mp4") as out:
-        add_video(out, 2)
-    with pytest.raises(NoAudioStreamError, match="only video") as caught:
-        read(file.getvalue())
-    assert caught.value.reason is Reason.NO_AUDIO_STREAM
-
-
-def test_a_wav_without_samples_is_refused() -> None:
-    file = io.BytesIO()
-    with wave.open(file, "wb") as out:
-        out.setparams((1, 2, 16_000, 0, "NONE", ""))
-    with pytest.raises((NothingDecodedError, NotAudioError)) as caught:
-        read(file.getvalue())
-    assert caught.value.reason in (Reason.EMPTY, Reason.NOT_AUDIO)
-
-
-def test_a_stream_of_rubbish_is_refused_as_empty(files: dict[str, bytes]) -> None:
-    content = bytearray(files["m4a"])
-    first = content.index(b"mdat") + 4
-    last = content.index(b"moov") - 4
-    content[first:last] = bytes(last - first)
-    with pytest.raises(NothingDecodedError, match="from the aac stream") as caught:
-        read(bytes(content))
-    assert caught.value.reason is Reason.EMPTY
 
 
 def test_a_recording_declared_too_long_is_refused_before_it_is_decoded(
