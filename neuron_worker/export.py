@@ -25,11 +25,15 @@ from neuron_worker.whisper.weights import load_checkpoint
 BYTES_PER_MIB = 2**20
 
 
-class NeuronType(StrEnum):
-    """Types that weights can have."""
+class WeightType(StrEnum):
+    """Types that weights can have; `int8` on a CPU alone."""
 
     BFLOAT16 = "bfloat16"
     FLOAT32 = "float32"
+    INT8 = "int8"
+
+
+USUAL_TYPE = {RuntimeName.NEURON: WeightType.BFLOAT16, RuntimeName.CPU: WeightType.FLOAT32}
 
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -40,7 +44,10 @@ def export(
     model: Annotated[str, typer.Option(help="tiny.en, a directory, or a model of the hub.")],
     out: Annotated[Path, typer.Option(help="Where compiled models stand, a folder each.")],
     batch: Annotated[int, typer.Option(min=1, max=64, help="Rows that decode together.")] = 8,
-    dtype: Annotated[NeuronType, typer.Option(help="The weights' type.")] = NeuronType.BFLOAT16,
+    dtype: Annotated[
+        WeightType | None,
+        typer.Option(help="The weights' type: bfloat16 for neuron, float32 for cpu if not given."),
+    ] = None,
     step_tokens: Annotated[
         int, typer.Option(min=1, max=16, help="Tokens of a row in one step.")
     ] = STEP_TOKENS,
@@ -49,6 +56,9 @@ def export(
 ) -> None:
     """Compile a model for workers, and say what stands where."""
     started = time.monotonic()
+    dtype = dtype or USUAL_TYPE[runtime]
+    if runtime is RuntimeName.NEURON and dtype is WeightType.INT8:
+        raise typer.BadParameter("a NeuronCore runs bfloat16 or float32", param_hint="--dtype")
     typer.echo(f"loading {model}")
     checkpoint = load_checkpoint(model)
     shapes = Shapes(batch, dtype.value, step_tokens)

@@ -8,10 +8,10 @@ from typing import Protocol
 from torch import Tensor
 from transformers.models.whisper.configuration_whisper import WhisperConfig
 
-from neuron_worker.whisper.artifacts import DESCRIPTION, ArtifactKey
+from neuron_worker.whisper.artifacts import DESCRIPTION
 from neuron_worker.whisper.checkpoint import Checkpoint, Description
 
-__all__ = ["DESCRIPTION", "ArtifactKey", "CompiledModel", "Feed", "Runtime", "Shapes"]
+__all__ = ["DESCRIPTION", "CompiledModel", "Feed", "Runtime", "Shapes"]
 
 STEP_TOKENS = 4
 """How many tokens of a row a device's step takes at once.
