@@ -1,5 +1,8 @@
+from collections.abc import Iterator
+
 import pytest
 
+from neuron_worker.audio import Decoder
 from tests.media import KINDS, encoded, signal
 
 
@@ -10,3 +13,16 @@ def files() -> dict[str, bytes]:
         name: encoded(signal(rate, channels), container, codec, rate, bit_rate=bit_rate)
         for name, (container, codec, rate, channels, bit_rate) in KINDS.items()
     }
+
+
+@pytest.fixture(scope="session")
+def long_wav() -> bytes:
+    """Ten minutes, 19 MB: much more than what is decoded ahead."""
+    container, codec, rate, channels, _ = KINDS["wav"]
+    return encoded(signal(rate, channels, seconds=600), container, codec, rate)
+
+
+@pytest.fixture(scope="module")
+def decoder() -> Iterator[Decoder]:
+    with Decoder() as decoder:
+        yield decoder
