@@ -58,13 +58,12 @@ class _Overlap:
     def pairing(self, a: _Piece, b: _Piece) -> tuple[float, bool]:
         """What it costs to take two pieces for the same one, and whether they agree.
 
-        Apart in time, pieces cost more; as far apart as the overlap is long, they are not the
-        same, however they read. One that was misheard costs what one missing does, where times
-        show that it is the same.
+        Apart in time, pieces cost more: as far apart as the overlap is long, as much as one
+        missing. One that was misheard costs that, too, where times show that it is the same.
         """
         slack = a.slack + b.slack
         apart = abs(a.middle - b.middle) / (self.end - self.start + slack)
-        if a.key == b.key and apart <= 1.0:
+        if a.key == b.key:
             return apart, True
         missed = self.missed(a), self.missed(b)
         return apart + (sum(missed) if slack else max(missed)), False
