@@ -127,6 +127,7 @@ class Recording:
             SimpleQueue()
         )
         self._finished = False
+        self._left = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="decoder", daemon=True)
 
     @property
@@ -149,6 +150,7 @@ class Recording:
     def end(self) -> bool:
         """Stop reading; returns whether the process is fit for another recording."""
         if not self._finished:
+            self._left.set()
             self._process.end()
             self._room.release()
         if self._thread.is_alive():
@@ -191,13 +193,17 @@ class Recording:
                 self._arrived.put(message)
             case Audio():
                 self._room.acquire()
+                if self._left.is_set():
+                    # More blocks may have come before the process ended: none must wait for room.
+                    self._room.release()
                 self._arrived.put((message, body))
             case Ended():
                 self._finished = True
                 self._arrived.put(message)
             case Refused(error=error, fields=fields) if error in ERRORS:
+                refusal = ERRORS[error](**fields)
                 self._finished = True
-                self._arrived.put(ERRORS[error](**fields))
+                self._arrived.put(refusal)
             case Broken(traceback=traceback):
                 raise DecoderBrokenError(traceback)
             case _:
