@@ -263,7 +263,7 @@ def _compiled(plugin: ModuleType, graph: TracedGraph, model: str) -> torch.jit.S
                 inline_weights_to_neff=False,
                 cpu_backend=True,
             )
-    except RuntimeError as error:
+    except Exception as error:
         raise CompilationError(
             graph=graph.name, model=model, cause=error, workdir=workdir
         ) from error

@@ -179,6 +179,7 @@ def test_a_loaded_model_can_be_saved_elsewhere(
     model: NeuronModel, exported: Path, tmp_path: Path
 ) -> None:
     saved = model.save(tmp_path / "copy")
+    assert model.save(tmp_path / "copy") == saved
     [original] = exported.iterdir()
     assert saved.name == original.name
     assert sorted(f.name for f in saved.iterdir()) == sorted(f.name for f in original.iterdir())
