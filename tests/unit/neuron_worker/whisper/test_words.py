@@ -145,8 +145,8 @@ def test_punctuation_is_written_to_its_word_but_takes_no_time_of_it(tokenizer: T
 
 
 def test_a_word_after_a_sentence_is_without_the_pause_before_it(tokenizer: Tokenizer) -> None:
-    parts = [(" One", 0), (".", 20), (" Two", 30), (" three", 130), (" four", 150), (" five", 170)]
-    assert spoken(tokenizer, parts, end=190)[1] == (" Two", 1.8, 2.6)
+    parts = [(" One", 0), (" two", 20), (" three", 40), (".", 60), (" Four", 64), (" five", 164)]
+    assert spoken(tokenizer, parts, end=184)[3] == (" Four", 2.48, 3.28)
 
 
 def test_the_first_word_is_without_the_pause_before_it(tokenizer: Tokenizer) -> None:
@@ -168,6 +168,18 @@ def test_a_first_word_begins_with_its_span_where_it_reaches_far_before_it(
     parts = [(" One", 0), (" two", 35), (" three", 55), (" four", 75)]
     words = spoken(tokenizer, parts, end=95, span_seconds=(0.55, 1.9))
     assert words[0] == (" One", 0.3, 0.7)
+
+
+def test_a_slow_word_that_lasts_into_the_next_span_delays_that(tokenizer: Tokenizer) -> None:
+    texts = [" One two three four", " five six"]
+    first, second = (tokenizer.encode(text, add_special_tokens=False).ids for text in texts)
+    spans = [Span(0.0, 2.0, tuple(first)), Span(2.5, 4.0, tuple(second))]
+    weights, certain = attention(6, [0, 33, 66, 99, 126, 159, 192])
+    before, after = timed(weights, certain, spans, tokenizer, 30.0)
+    # Four should end with its span at 2.0 s, but a word usually lasts 0.66 s here.
+    assert before[-1].end_seconds == pytest.approx(1.98 + 0.66)
+    assert after[0].start_seconds == before[-1].end_seconds
+    assert after[0].end_seconds == pytest.approx(3.18)
 
 
 def test_a_word_is_as_likely_as_its_tokens_on_average(tokenizer: Tokenizer) -> None:
@@ -201,11 +213,12 @@ def test_frames_beyond_a_short_window_do_not_count(tokenizer: Tokenizer) -> None
     tokens = tokenizer.encode(" Good day", add_special_tokens=False).ids
     weights, certain = attention(2, [0, 20, 40])
     (expected,) = timed(weights, certain, [Span(0.0, 1.0, tuple(tokens))], tokenizer, 1.0)
-    # Most of the attention went to the silence that fills up the 30 s.
-    weights[:, :, 50:] = np.random.default_rng(0).random(weights[:, :, 50:].shape)
+    # Nearly all of the first token's attention went to the silence that fills up the 30 s.
+    weights[:, 1, 50:] = 1e5
     weights /= weights.sum(axis=2, keepdims=True)
     (words,) = timed(weights, certain, [Span(0.0, 1.0, tuple(tokens))], tokenizer, 1.0)
     assert words == expected
+    assert words[0].end_seconds == pytest.approx(0.4)
 
 
 def test_spans_without_text_have_no_words(tokenizer: Tokenizer) -> None:
