@@ -52,8 +52,8 @@ def main(descriptor: int, memory_max_mib: int, cpu_max_seconds: int) -> None:
         signal.signal(stop, signal.SIG_IGN)
     _import_all_of_pyav()
     line = Line(socket.socket(fileno=descriptor))
-    line.send(Ready())
     _give_up_privileges(memory_max_mib)
+    line.send(Ready())
     while True:
         try:
             order, _ = line.receive()
@@ -143,16 +143,17 @@ def _import_all_of_pyav() -> None:
 def _give_up_privileges(memory_max_mib: int) -> None:
     """From here on: no file, no socket, no word to the worker's log, and so much memory."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
-    memory_bytes = memory_max_mib * 1024 * 1024
     for what, most in (
         (resource.RLIMIT_NOFILE, DESCRIPTORS_MAX),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_DATA, memory_bytes),
+        (resource.RLIMIT_DATA, memory_max_mib * 1024 * 1024),
     ):
-        resource.setrlimit(what, (most, most))
+        _, hard = resource.getrlimit(what)
+        least = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(what, (least, least))
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
 
 
 def _allow_cpu(seconds: int) -> None:
