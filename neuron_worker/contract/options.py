@@ -45,6 +45,12 @@ LanguageCode = Annotated[str, Field(pattern=r"^[a-z]{2,3}$", examples=["en", "de
 PROMPT_MAX_CHARACTERS = 1_000
 """Whisper's context leaves room for 223 tokens of prompt; longer text could never be used."""
 
+HOTWORDS_MAX = 50
+"""With more, little of Whisper's 223 tokens would be left for the text before."""
+
+HotWord = Annotated[str, Field(min_length=1, max_length=60)]
+"""A name or a term."""
+
 
 class Options(Document):
     """The part of a request that shapes its transcript."""
@@ -68,6 +74,12 @@ class Options(Document):
         default=None,
         max_length=PROMPT_MAX_CHARACTERS,
         description="Text in the style and with the names to expect; never part of the transcript.",
+    )
+    hotwords: tuple[HotWord, ...] = Field(
+        default=(),
+        max_length=HOTWORDS_MAX,
+        description="Names and terms to expect; unlike a prompt, they stay in view when "
+        "condition_on_previous fills the context.",
     )
     condition_on_previous: bool = Field(
         default=False,

@@ -18,6 +18,7 @@ class Recording:
     options: Options
     language: str | None
     language_probability: float | None = None
+    hotwords: tuple[int, ...] = ()
     previous: tuple[int, ...]
     """Tokens of text to go before its next window's transcript."""
     abandoned: bool = False

@@ -90,17 +90,22 @@ def prompt_tokens(tokenizer: Tokenizer, text: str | None) -> tuple[int, ...]:
 
 
 def start_of_prompt(
-    special: SpecialTokens, previous: Sequence[int], context_tokens: int
+    special: SpecialTokens,
+    previous: Sequence[int],
+    context_tokens: int,
+    hotwords: Sequence[int] = (),
 ) -> tuple[int, ...]:
-    """`<|startoftranscript|>`, after `<|startofprev|>` and the end of `previous` if there is any.
+    """`<|startoftranscript|>`, after `<|startofprev|>`, hotwords and the end of `previous` if any.
 
-    Half of the decoder's context, less one, is kept for it (openai/whisper, decoding.py,
-    `_get_initial_tokens`).
+    Half of the decoder's context, less one, is kept for them (openai/whisper, decoding.py,
+    `_get_initial_tokens`), at most half of that for the hotwords.
     """
-    if not previous:
+    if not previous and not hotwords:
         return (special.start_of_transcript,)
-    kept = previous[-(context_tokens // 2 - 1) :]
-    return (special.start_of_previous, *kept, special.start_of_transcript)
+    room = context_tokens // 2 - 1
+    expected = tuple(hotwords[: room // 2])
+    said = tuple(previous[max(0, len(previous) - (room - len(expected))) :])
+    return (special.start_of_previous, *expected, *said, special.start_of_transcript)
 
 
 def text_of(tokenizer: Tokenizer, special: SpecialTokens, tokens: Iterable[int]) -> str:

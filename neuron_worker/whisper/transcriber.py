@@ -106,6 +106,7 @@ class Transcriber:
         return Recording(
             options=options,
             language=options.language if self._multilingual else ENGLISH,
+            hotwords=prompt_tokens(self._tokenizer, ", ".join(options.hotwords)),
             previous=prompt_tokens(self._tokenizer, options.prompt),
             ballot=Ballot(1 if options.condition_on_previous else min(VOTES, self.batch_size)),
         )
@@ -184,7 +185,9 @@ class Transcriber:
     def _row(self, recording: Recording, index: int, window: Window) -> Row:
         return Row(
             index=index,
-            start=start_of_prompt(self._special, recording.previous, self._context),
+            start=start_of_prompt(
+                self._special, recording.previous, self._context, recording.hotwords
+            ),
             rest=self._rest(recording),
             sampling=Sampling(_seed(window)),
         )

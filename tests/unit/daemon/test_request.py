@@ -29,6 +29,7 @@ def test_every_field_of_a_full_request_is_understood() -> None:
         "formats": ["srt", "vtt"],
         "timestamps": "word",
         "prompt": "Inferentia, Neuron",
+        "hotwords": ["Wetherby", "inf2.xlarge"],
         "condition_on_previous": True,
         "channels": "separate",
         "duration_seconds": 61.5,
