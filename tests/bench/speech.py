@@ -17,6 +17,11 @@ TRANSCRIPTS = ("transcripts.json", "references.json")
 PAUSE_SECONDS = (0.4, 1.5)
 """Between two clips: from a breath to a change of speakers."""
 
+PEAK = 0.7
+"""Every clip's, of full scale: between clips of several recorders lie up to 50 dB, and Whisper is
+deaf to what lies 80 dB below the loudest of a window (openai/whisper, audio.py,
+`log_mel_spectrogram`)."""
+
 SEED = 20_250_625
 """Another seed makes other files; the order of the clips and the pauses come from it."""
 
@@ -89,13 +94,19 @@ def _pieces(clips: int) -> Iterator[Piece]:
             yield Piece(clip, round(dice.uniform(*PAUSE_SECONDS), 2))
 
 
+def levelled(samples: audio.Samples) -> audio.Samples:
+    """The same sound, as loud as every other clip."""
+    loudest = max(1, int(np.abs(samples.astype(np.int32)).max()))
+    return np.round(samples * (PEAK * audio.FULL_SCALE / loudest)).astype(np.int16)
+
+
 class Assembly:
     """The clips of one folder, decoded, ready to be put together to any length."""
 
     def __init__(self, name: str, folder: Path) -> None:
         self._name = name
         self._clips = clips_in(folder)
-        self._samples = [audio.read(clip.file) for clip in self._clips]
+        self._samples = [levelled(audio.read(clip.file)) for clip in self._clips]
 
     def write(self, min_seconds: float, file: Path) -> Speech:
         """Write a file of at least `min_seconds`, which ends with a whole clip and a pause."""

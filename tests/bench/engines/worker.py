@@ -9,7 +9,10 @@ from neuron_worker.feeder import Feeder
 from neuron_worker.in_hand import RequestInHand
 from neuron_worker.stop import Stop
 from neuron_worker.store import Store
+from neuron_worker.whisper.cpu import CpuRuntime
+from neuron_worker.whisper.runtime import Shapes
 from neuron_worker.whisper.transcriber import Transcriber
+from neuron_worker.whisper.weights import load_checkpoint
 from tests.bench.engines.engine import Transcribe, arguments, measure
 
 AUDIO_MAX_SECONDS = 86_400.0
@@ -34,7 +37,9 @@ class LocalStore:
 
 def load(model: str, weights: str, threads: int) -> Transcribe:
     """`weights` is `float32` or `int8`."""
-    transcriber = Transcriber.load(model, batch_size=BATCH_SIZE, threads=threads, dtype=weights)
+    checkpoint = load_checkpoint(model)
+    compiled = CpuRuntime(threads).compile(checkpoint, Shapes(BATCH_SIZE, weights))
+    transcriber = Transcriber(checkpoint, compiled)
 
     def transcribe(audio: Path) -> str:
         item = WorkItem(request_id="bench", audio="s3://bench/audio", output="s3://bench/out")

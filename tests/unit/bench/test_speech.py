@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.bench import audio
-from tests.bench.speech import PAUSE_SECONDS, Assembly, clips_in, plan
+from tests.bench.speech import PAUSE_SECONDS, PEAK, Assembly, clips_in, levelled, plan
 
 CLIP_SECONDS = [3.0, 11.5, 1.0, 7.25]
 
@@ -71,12 +71,30 @@ def test_what_is_written_is_heard_again_with_its_text(folder: Path) -> None:
     assert samples.size / audio.SAMPLE_RATE == speech.seconds >= 20.0
     offset = 0
     for word, piece in zip(speech.text.split(), plan([2.0, 1.0], 20.0), strict=True):
-        clip = {"low": tone(200, 2.0), "high": tone(400, 1.0)}[word]
+        clip = levelled({"low": tone(200, 2.0), "high": tone(400, 1.0)}[word])
         pause = round(piece.pause_seconds * audio.SAMPLE_RATE)
         assert np.array_equal(samples[offset : offset + clip.size], clip), word
         assert not samples[offset + clip.size : offset + clip.size + pause].any(), word
         offset += clip.size + pause
     assert offset == samples.size
+
+
+@pytest.mark.parametrize("factor", [0.004, 1.0, 4.0])
+def test_clips_become_equally_loud(factor: float) -> None:
+    clip = (tone(200, 1.0) * factor).astype(np.int16)
+
+    loud = levelled(clip)
+
+    assert np.abs(loud).max() == round(PEAK * audio.FULL_SCALE)
+    assert np.corrcoef(clip, loud)[0, 1] == pytest.approx(1.0)
+
+
+def test_silence_stays_silent() -> None:
+    assert not levelled(np.zeros(100, np.int16)).any()
+
+
+def test_the_loudest_sample_there_is_does_not_wrap_around() -> None:
+    assert levelled(np.array([-32_768, 100], np.int16)).min() == round(-PEAK * audio.FULL_SCALE)
 
 
 def test_the_same_clips_make_the_same_samples(folder: Path) -> None:
