@@ -17,7 +17,7 @@ from neuron_worker.export import main
 from neuron_worker.whisper.cpu import CpuRuntime
 from neuron_worker.whisper.neuron import NeuronRuntime
 from neuron_worker.whisper.runtime import Feed, Shapes
-from tests import neuronx
+from tests import neuron_chip
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 
@@ -62,7 +62,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def chip(tmp_path: Path) -> Iterator[Path]:
-    with neuronx.installed(tmp_path / "neuron") as site:
+    with neuron_chip.installed(tmp_path / "neuron") as site:
         yield site
 
 
@@ -143,7 +143,7 @@ def test_the_options_are_explained(capsys: pytest.CaptureFixture[str]) -> None:
 def test_without_the_compiler_nothing_is_exported(
     model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with neuronx.installed(tmp_path / "neuron", compiler=False):
+    with neuron_chip.installed(tmp_path / "neuron", compiler=False):
         code = export("--model", model, "--out", tmp_path / "out")
     assert code is ExitCode.MISCONFIGURED
     assert "neuronx-cc is not installed" in capsys.readouterr().err

@@ -17,25 +17,17 @@ from torch import Tensor
 
 from neuron_worker.speech import Window
 from neuron_worker.whisper import neuron
-from neuron_worker.whisper.artifacts import DESCRIPTION, code_digest
 from neuron_worker.whisper.checkpoint import Checkpoint
-from neuron_worker.whisper.core import WAIT_SECONDS_MAX
 from neuron_worker.whisper.cpu import CpuRuntime
 from neuron_worker.whisper.errors import (
-    AmbiguousArtifactError,
-    ArtifactMismatchError,
     CompilationError,
-    CoreCountError,
-    NeuronMissingError,
-    NoCoreError,
     NoWordTimesError,
-    UnwritableArtifactError,
     WrongNumbersError,
 )
 from neuron_worker.whisper.mel import log_mel
 from neuron_worker.whisper.neuron import NeuronModel, NeuronRuntime
 from neuron_worker.whisper.runtime import CompiledModel, Feed, Shapes
-from tests import greedy, neuronx
+from tests import greedy, neuron_chip
 
 pytestmark = pytest.mark.filterwarnings(
     # The last PyTorch that runs on the chip is 2.9; later ones deprecate what it needs.
@@ -51,7 +43,7 @@ REPOSITORY = Path(__file__).parents[4]
 def exported(small: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory that holds the small model, compiled."""
     directory = tmp_path_factory.mktemp("exported")
-    with neuronx.installed(tmp_path_factory.mktemp("neuron")):
+    with neuron_chip.installed(tmp_path_factory.mktemp("neuron")):
         NeuronRuntime().export(small, SHAPES, directory)
     return directory
 
@@ -60,7 +52,7 @@ def exported(small: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def exported_tiny(tiny_en: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory that holds tiny.en, compiled."""
     directory = tmp_path_factory.mktemp("tiny")
-    with neuronx.installed(tmp_path_factory.mktemp("neuron")):
+    with neuron_chip.installed(tmp_path_factory.mktemp("neuron")):
         NeuronRuntime().export(tiny_en, greedy.SHAPES, directory, words=False)
     return directory
 
@@ -68,7 +60,7 @@ def exported_tiny(tiny_en: Checkpoint, tmp_path_factory: pytest.TempPathFactory)
 @pytest.fixture
 def chip(tmp_path: Path) -> Iterator[Path]:
     """The site of an installed stand-in with a chip of two cores."""
-    with neuronx.installed(tmp_path / "neuron") as site:
+    with neuron_chip.installed(tmp_path / "neuron") as site:
         yield site
 
 
@@ -88,7 +80,7 @@ def test_a_new_process_decodes_speech_from_the_artifact_alone(
     save_file({"mels": heard}, tmp_path / "mels.safetensors")
     # This process holds one of the chip's two cores.
     os.environ["NEURON_RT_NUM_CORES"] = "1"
-    neuronx.driver.initialize()
+    neuron_chip.driver.initialize()
     ran = subprocess.run(
         [sys.executable, "-m", "tests.greedy", exported_tiny, tmp_path / "mels.safetensors"],
         cwd=REPOSITORY,
@@ -175,21 +167,6 @@ def test_a_loaded_model_knows_what_it_is(exported: Path, chip: Path, small: Chec
     assert loaded.hears_together == 2
 
 
-def test_a_loaded_model_can_be_saved_elsewhere(
-    model: NeuronModel, exported: Path, tmp_path: Path
-) -> None:
-    saved = model.save(tmp_path / "copy")
-    assert model.save(tmp_path / "copy") == saved
-    [original] = exported.iterdir()
-    assert saved.name == original.name
-    assert sorted(f.name for f in saved.iterdir()) == sorted(f.name for f in original.iterdir())
-    _, again = NeuronRuntime().load(tmp_path / "copy", "small", SHAPES)
-    for each in (model, again):
-        each.hear([0], mels(1))
-    feeds = [Feed(0, 0, (1, 2, 3))]
-    assert torch.equal(model.step(feeds), again.step(feeds))
-
-
 def test_a_compiled_model_runs_and_leaves_nothing_behind(
     small: Checkpoint, chip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,126 +190,6 @@ def test_a_model_without_the_alignment_graph_says_so(
         loaded.align(0, [1, 2])
 
 
-@pytest.mark.parametrize(
-    ("shapes", "told"),
-    [
-        (replace(SHAPES, batch_size=8), "batch_size is 4 there and must be 8"),
-        (replace(SHAPES, dtype="bfloat16"), "dtype is 'float32' there and must be 'bfloat16'"),
-        (replace(SHAPES, step_tokens=2), "step_tokens is 4 there and must be 2"),
-    ],
-)
-def test_other_shapes_are_refused(shapes: Shapes, told: str, exported: Path, chip: Path) -> None:
-    with pytest.raises(ArtifactMismatchError, match=told) as refused:
-        NeuronRuntime().load(exported, "small", shapes)
-    command = (
-        f"`python -m neuron_worker export --runtime neuron --model small"
-        f" --batch {shapes.batch_size} --dtype {shapes.dtype}"
-        f" --step-tokens {shapes.step_tokens} --out {exported}`"
-    )
-    assert command in str(refused.value)
-
-
-@pytest.mark.parametrize(
-    ("field", "found", "told"),
-    [
-        ("libraries", "torch 2.8", "libraries is 'torch 2.8' there and must be 'torch "),
-        ("compiler", "neuronx-cc 2.1", "compiler is 'neuronx-cc 2.1' there and must be 'neuronx-"),
-        ("flags", "--optlevel 3", "flags is '--optlevel 3' there and must be '--target inf2 "),
-        ("graphs", "0", "it was compiled from other graphs than this version's"),
-        ("runtime", "cpu", "runtime is 'cpu' there and must be 'neuron'"),
-    ],
-)
-def test_what_other_versions_compiled_is_refused(
-    field: str, found: str, told: str, model: NeuronModel, tmp_path: Path
-) -> None:
-    file = model.save(tmp_path / "other") / DESCRIPTION
-    described = json.loads(file.read_bytes())
-    described["key"][field] = found
-    file.write_text(json.dumps(described))
-    with pytest.raises(ArtifactMismatchError) as refused:
-        NeuronRuntime().load(tmp_path / "other", "small", SHAPES)
-    assert told in str(refused.value)
-
-
-def test_the_digest_of_the_graphs_tells_code_from_comment() -> None:
-    before = code_digest(['def f(x):\n    """Add."""\n    return x + 1\n'])
-    assert before == code_digest(["def f(x):  # more\n    return (x + 1)\n"])
-    assert before != code_digest(["def f(x):\n    return x + 2\n"])
-
-
-def test_models_of_two_revisions_are_not_chosen_from(
-    exported: Path, small: Checkpoint, chip: Path, tmp_path: Path
-) -> None:
-    for revision in ("1", "2"):
-        other = replace(small, revision=revision)
-        NeuronRuntime().export(other, SHAPES, tmp_path / "both", words=False)
-    with pytest.raises(AmbiguousArtifactError, match="delete all but the one to use"):
-        NeuronRuntime().load(tmp_path / "both", "small", SHAPES)
-
-
-def test_a_core_that_becomes_free_is_taken(exported: Path, chip: Path) -> None:
-    others = neuronx.Driver(), neuronx.Driver()
-    os.environ["NEURON_RT_NUM_CORES"] = "1"
-    for other in others:
-        other.initialize()
-    waits: list[float] = []
-
-    def sleep(seconds: float) -> None:
-        waits.append(seconds)
-        if len(waits) == 3:
-            others[1].release()
-
-    NeuronRuntime(sleep=sleep).load(exported, "small", SHAPES)
-    assert waits == [1, 2, 4]
-    others[0].release()
-
-
-def test_where_no_core_becomes_free_waiting_ends(exported: Path, chip: Path) -> None:
-    other = neuronx.Driver()
-    other.initialize()
-    waits: list[float] = []
-    with pytest.raises(NoCoreError, match=r"free in \d+ s \(The PyTorch Neuron Runtime could not"):
-        NeuronRuntime(sleep=waits.append).load(exported, "small", SHAPES)
-    assert WAIT_SECONDS_MAX <= sum(waits) < WAIT_SECONDS_MAX + 10
-    other.release()
-
-
-@pytest.mark.parametrize(
-    ("variable", "value"), [("NEURON_RT_NUM_CORES", "2"), ("NEURON_RT_VISIBLE_CORES", "0-1")]
-)
-def test_more_than_one_core_is_not_asked_for(
-    variable: str, value: str, exported: Path, chip: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(variable, value)
-    with pytest.raises(CoreCountError, match=f"{variable} is '{value}'"):
-        NeuronRuntime().load(exported, "small", SHAPES)
-
-
-def test_one_core_is_asked_for(model: NeuronModel) -> None:
-    assert os.environ["NEURON_RT_NUM_CORES"] == "1"
-    neighbour = neuronx.Driver()
-    neighbour.initialize()
-    neighbour.release()
-
-
-def test_without_the_plugin_nothing_is_loaded_or_compiled(
-    exported: Path, small: Checkpoint, tmp_path: Path
-) -> None:
-    with pytest.raises(NeuronMissingError, match=r"torch-neuronx is not .* nothing runs"):
-        NeuronRuntime().load(exported, "small", SHAPES)
-    with pytest.raises(NeuronMissingError, match=r"torch-neuronx is not .* can be compiled"):
-        NeuronRuntime().export(small, SHAPES, tmp_path)
-
-
-def test_the_compiler_is_needed_to_compile_alone(
-    exported: Path, small: Checkpoint, tmp_path: Path
-) -> None:
-    with neuronx.installed(tmp_path / "neuron", compiler=False):
-        with pytest.raises(NeuronMissingError, match="neuronx-cc is not installed"):
-            NeuronRuntime().export(small, SHAPES, tmp_path / "none")
-        NeuronRuntime().load(exported, "small", SHAPES)
-
-
 def test_a_compiler_that_fails_leaves_nothing(
     small: Checkpoint, chip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -344,14 +201,6 @@ def test_a_compiler_that_fails_leaves_nothing(
     assert list((tmp_path / "out").iterdir()) == []
     [workdir] = tmp_path.glob("neuronx-cc-encoder-*")
     assert str(workdir) in str(failed.value)
-
-
-def test_a_directory_that_cannot_be_written_is_told(
-    small: Checkpoint, chip: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(UnwritableArtifactError, match=r"Not a directory|File exists"):
-        NeuronRuntime().export(small, SHAPES, tmp_path / "file")
 
 
 def test_a_device_that_does_not_hear_is_found_out(

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests import neuronx
+from tests import neuron_chip, neuronx
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 
@@ -18,7 +18,7 @@ ARGS = ["--target", "inf2"]
 
 @pytest.fixture(autouse=True)
 def chip(tmp_path: Path) -> Iterator[None]:
-    with neuronx.installed(tmp_path / "neuron"):
+    with neuron_chip.installed(tmp_path / "neuron"):
         os.environ["NEURON_RT_NUM_CORES"] = "1"
         yield
 
@@ -162,7 +162,7 @@ def test_the_cpu_needs_to_know_the_target() -> None:
 
 
 def test_a_core_belongs_to_one_process(capfd: pytest.CaptureFixture[str]) -> None:
-    first, second, third = (neuronx.Driver() for _ in range(3))
+    first, second, third = (neuron_chip.Driver() for _ in range(3))
     first.initialize()
     second.initialize()
     with pytest.raises(RuntimeError, match="could not be initialized"):
@@ -175,7 +175,7 @@ def test_a_core_belongs_to_one_process(capfd: pytest.CaptureFixture[str]) -> Non
 
 
 def test_without_a_number_a_process_takes_the_whole_chip() -> None:
-    greedy, other = neuronx.Driver(), neuronx.Driver()
+    greedy, other = neuron_chip.Driver(), neuron_chip.Driver()
     del os.environ["NEURON_RT_NUM_CORES"]
     greedy.initialize()
     os.environ["NEURON_RT_NUM_CORES"] = "1"
@@ -185,7 +185,7 @@ def test_without_a_number_a_process_takes_the_whole_chip() -> None:
 
 
 def test_tracing_without_the_cpu_alone_takes_a_core() -> None:
-    others = neuronx.Driver(), neuronx.Driver()
+    others = neuron_chip.Driver(), neuron_chip.Driver()
     for other in others:
         other.initialize()
     with pytest.raises(RuntimeError, match="could not be initialized"):

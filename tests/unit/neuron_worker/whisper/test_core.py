@@ -1,0 +1,107 @@
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from neuron_worker.whisper.checkpoint import Checkpoint
+from neuron_worker.whisper.core import WAIT_SECONDS_MAX
+from neuron_worker.whisper.errors import (
+    CoreCountError,
+    NeuronMissingError,
+    NoCoreError,
+)
+from neuron_worker.whisper.neuron import NeuronModel, NeuronRuntime
+from neuron_worker.whisper.runtime import Shapes
+from tests import neuron_chip
+
+pytestmark = pytest.mark.filterwarnings(
+    # The last PyTorch that runs on the chip is 2.9; later ones deprecate what it needs.
+    "ignore:`torch.jit:DeprecationWarning"
+)
+
+SHAPES = Shapes(batch_size=4, dtype="float32", step_tokens=4)
+
+
+@pytest.fixture(scope="module")
+def exported(small: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory that holds the small model, compiled."""
+    directory = tmp_path_factory.mktemp("exported")
+    with neuron_chip.installed(tmp_path_factory.mktemp("neuron")):
+        NeuronRuntime().export(small, SHAPES, directory)
+    return directory
+
+
+@pytest.fixture
+def chip(tmp_path: Path) -> Iterator[Path]:
+    """The site of an installed stand-in with a chip of two cores."""
+    with neuron_chip.installed(tmp_path / "neuron") as site:
+        yield site
+
+
+@pytest.fixture
+def model(exported: Path, chip: Path) -> NeuronModel:
+    return NeuronRuntime().load(exported, "small", SHAPES)[1]
+
+
+def test_a_core_that_becomes_free_is_taken(exported: Path, chip: Path) -> None:
+    others = neuron_chip.Driver(), neuron_chip.Driver()
+    os.environ["NEURON_RT_NUM_CORES"] = "1"
+    for other in others:
+        other.initialize()
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 3:
+            others[1].release()
+
+    NeuronRuntime(sleep=sleep).load(exported, "small", SHAPES)
+    assert waits == [1, 2, 4]
+    others[0].release()
+
+
+def test_where_no_core_becomes_free_waiting_ends(exported: Path, chip: Path) -> None:
+    other = neuron_chip.Driver()
+    other.initialize()
+    waits: list[float] = []
+    with pytest.raises(NoCoreError, match=r"free in \d+ s \(The PyTorch Neuron Runtime could not"):
+        NeuronRuntime(sleep=waits.append).load(exported, "small", SHAPES)
+    assert WAIT_SECONDS_MAX <= sum(waits) < WAIT_SECONDS_MAX + 10
+    other.release()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("NEURON_RT_NUM_CORES", "2"), ("NEURON_RT_VISIBLE_CORES", "0-1")]
+)
+def test_more_than_one_core_is_not_asked_for(
+    variable: str, value: str, exported: Path, chip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(CoreCountError, match=f"{variable} is '{value}'"):
+        NeuronRuntime().load(exported, "small", SHAPES)
+
+
+def test_one_core_is_asked_for(model: NeuronModel) -> None:
+    assert os.environ["NEURON_RT_NUM_CORES"] == "1"
+    neighbour = neuron_chip.Driver()
+    neighbour.initialize()
+    neighbour.release()
+
+
+def test_without_the_plugin_nothing_is_loaded_or_compiled(
+    exported: Path, small: Checkpoint, tmp_path: Path
+) -> None:
+    with pytest.raises(NeuronMissingError, match=r"torch-neuronx is not .* nothing runs"):
+        NeuronRuntime().load(exported, "small", SHAPES)
+    with pytest.raises(NeuronMissingError, match=r"torch-neuronx is not .* can be compiled"):
+        NeuronRuntime().export(small, SHAPES, tmp_path)
+
+
+def test_the_compiler_is_needed_to_compile_alone(
+    exported: Path, small: Checkpoint, tmp_path: Path
+) -> None:
+    with neuron_chip.installed(tmp_path / "neuron", compiler=False):
+        with pytest.raises(NeuronMissingError, match="neuronx-cc is not installed"):
+            NeuronRuntime().export(small, SHAPES, tmp_path / "none")
+        NeuronRuntime().load(exported, "small", SHAPES)
