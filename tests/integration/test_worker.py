@@ -1,0 +1,293 @@
+"""The worker as Batch runs it: a process with an order, against S3 over the wire."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from neuron_worker.audio import AudioReader
+from neuron_worker.contract import (
+    Channels,
+    ExitCode,
+    Options,
+    Order,
+    Record,
+    Shard,
+    ShardReport,
+    TimestampLevel,
+    TranscriptFormat,
+    WorkItem,
+)
+from tests.media import Samples, encoded
+from tests.running import Cloud
+
+RECORDINGS = Path(__file__).parents[1] / "recordings"
+NAMES = ("archive.opus", "harbour.flac", "interview.m4a", "weather.mp3")
+PATIENCE_SECONDS = 240
+_numbers = count()
+
+
+def samples_of(name: str) -> Samples:
+    """Shape (1, samples), 16 kHz."""
+    with (RECORDINGS / name).open("rb") as file, AudioReader(file, max_seconds=600) as reader:
+        return np.concatenate(list(reader.blocks()), axis=1)
+
+
+@dataclass
+class Ended:
+    """How a worker process ended, and what it logged."""
+
+    code: int
+    log: list[dict[str, Any]]
+
+    def event(self, name: str) -> dict[str, Any] | None:
+        return next((line for line in self.log if line["event"] == name), None)
+
+
+@dataclass
+class Job:
+    """One order of one shard, and the worker processes that try to do it."""
+
+    cloud: Cloud
+    order: Order
+    attempts: int = 0
+
+    def start(self, **settings: str) -> "subprocess.Popen[str]":
+        self.attempts += 1
+        uri = self.cloud.ledger.open_order(self.order.order_id)
+        told = {"WHISPER_FLEET_ORDER": str(uri), "AWS_BATCH_JOB_ATTEMPT": str(self.attempts)}
+        return subprocess.Popen(
+            [sys.executable, "-m", "neuron_worker"],
+            env=os.environ | told | settings,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, **settings: str) -> Ended:
+        return end_of(self.start(**settings))
+
+    def report(self) -> ShardReport:
+        uri = self.cloud.ledger.report(self.order.order_id, 0)
+        return ShardReport.model_validate_json(self.cloud.read(str(uri)))
+
+    def in_hand(self) -> bool:
+        """Whether somebody could be blamed now."""
+        try:
+            return bool(self.report().in_hand)
+        except self.cloud.s3.exceptions.NoSuchKey:
+            return False
+
+    def transcript(self, request_id: str) -> dict[str, Any]:
+        """The JSON of a request that must be done."""
+        outcomes = {outcome.request_id: outcome for outcome in self.report().outcomes}
+        assert outcomes[request_id].reason is None, outcomes[request_id].detail
+        item = next(item for item in self.order.items() if item.request_id == request_id)
+        found: dict[str, Any] = json.loads(
+            self.cloud.read(str(item.transcript(TranscriptFormat.JSON)))
+        )
+        return found
+
+    def record(self, request_id: str) -> Record | None:
+        return self.cloud.record(request_id)
+
+
+def end_of(process: "subprocess.Popen[str]") -> Ended:
+    _, told = process.communicate(timeout=PATIENCE_SECONDS)
+    return Ended(process.returncode, [json.loads(line) for line in told.splitlines()])
+
+
+def job(cloud: Cloud, *wanted: tuple[str, bytes, Options]) -> Job:
+    """Put recordings and an order for them; request ids are the names given."""
+    number = next(_numbers)
+    items = tuple(
+        WorkItem(
+            request_id=f"{name}.{number}",
+            audio=cloud.put(f"{number}/{name}", content),
+            output="s3://transcripts/",
+            options=options,
+        )
+        for name, content, options in wanted
+    )
+    order = Order(
+        order_id=f"order-{number}",
+        profile="tiny.en",
+        lane="lane",
+        created_at=datetime.now(UTC),
+        shards=(Shard(items=items),),
+    )
+    uri = cloud.ledger.open_order(order.order_id)
+    cloud.s3.put_object(Bucket=uri.bucket, Key=uri.key, Body=order.to_json())
+    return Job(cloud, order)
+
+
+@pytest.fixture(scope="module")
+def long_recording() -> bytes:
+    """All recordings after each other, twice."""
+    once = [samples_of(name) for name in NAMES]
+    return encoded(np.concatenate(once * 2, axis=1), "flac", "flac", 16_000)
+
+
+def test_a_shard_of_good_and_bad_recordings(cloud: Cloud) -> None:
+    whole = {name: (RECORDINGS / name).read_bytes() for name in NAMES}
+    ours = job(
+        cloud,
+        ("good", whole["weather.mp3"], Options()),
+        ("text", b"These are not sounds." * 100, Options()),
+        ("empty", b"", Options()),
+        ("german", whole["harbour.flac"], Options(language="de")),
+        ("also-good", whole["archive.opus"], Options()),
+    )
+
+    ended = ours.run()
+
+    assert ended.code == ExitCode.FINISHED, ended.log
+    report = ours.report()
+    reasons = {outcome.request_id.split(".")[0]: outcome.reason for outcome in report.outcomes}
+    assert reasons == {
+        "good": None,
+        "text": "not_audio",
+        "empty": "empty",
+        "german": "unsupported_option",
+        "also-good": None,
+    }
+    assert report.in_hand == ()
+    for item in ours.order.items():
+        record = ours.record(item.request_id)
+        assert bool(record and record.done) == item.request_id.split(".")[0].endswith("good")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(cloud: Cloud, long_recording: bytes) -> tuple[dict[str, Any], float]:
+    """The transcript of a run that nobody stops, and how many seconds it takes."""
+    ours = job(cloud, ("long", long_recording, Options()))
+    started = time.monotonic()
+    assert ours.run().code == ExitCode.FINISHED
+    return ours.transcript(ours.order.items()[0].request_id), time.monotonic() - started
+
+
+def test_a_transcript_is_the_same_however_often_its_worker_is_told_to_stop(
+    cloud: Cloud, long_recording: bytes, undisturbed: tuple[dict[str, Any], float]
+) -> None:
+    transcript, seconds = undisturbed
+    moments = random.Random(7)
+    ours = job(cloud, ("long", long_recording, Options()))
+    request_id = ours.order.items()[0].request_id
+    codes, resumed = list[int](), 0
+
+    for _ in range(10):
+        process = ours.start()
+        try:
+            process.wait(moments.uniform(0.0, seconds))
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGTERM)
+        ended = end_of(process)
+        codes.append(ended.code)
+        resumed += ended.event("request_resumed") is not None
+        if ended.code == ExitCode.FINISHED:
+            break
+        assert not ours.in_hand()
+    if codes[-1] != ExitCode.FINISHED:
+        last = ours.run()
+        codes.append(last.code)
+        resumed += last.event("request_resumed") is not None
+
+    told_to_stop = {ExitCode.INTERRUPTED, -signal.SIGTERM}
+    assert set(codes[:-1]) <= told_to_stop
+    assert codes[-1] == ExitCode.FINISHED
+    assert resumed, f"no attempt went on where another was: {codes}"
+    names = {"request_id": None, "audio": None}
+    assert ours.transcript(request_id) | names == transcript | names
+    left = cloud.s3.list_objects_v2(Bucket="ledger", Prefix=f"progress/{request_id}")
+    assert left["KeyCount"] == 0, "the saved progress is still there"
+
+
+def test_progress_of_other_audio_is_not_used(cloud: Cloud, long_recording: bytes) -> None:
+    ours = job(cloud, ("long", long_recording, Options()))
+    request_id = ours.order.items()[0].request_id
+    process = ours.start()
+    assert process.stderr is not None
+    try:
+        process.wait(6.0)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGTERM)
+    end_of(process)
+    item = ours.order.items()[0]
+    cloud.put(item.audio.removeprefix("s3://recordings/"), (RECORDINGS / NAMES[0]).read_bytes())
+
+    ended = ours.run()
+
+    assert ended.code == ExitCode.FINISHED
+    assert ended.event("request_resumed") is None
+    assert ours.transcript(request_id)["duration_seconds"] < 60
+
+
+def test_channels_are_transcribed_for_themselves_on_request(cloud: Cloud) -> None:
+    weather, harbour = samples_of("weather.mp3"), samples_of("harbour.flac")
+    length = max(weather.shape[1], harbour.shape[1])
+    call = np.zeros((2, length), np.float32)
+    call[0, : weather.shape[1]] = weather[0]
+    call[1, : harbour.shape[1]] = harbour[0]
+    content = encoded(call, "flac", "flac", 16_000)
+    ours = job(cloud, ("call", content, Options(channels=Channels.SEPARATE)))
+
+    assert ours.run().code == ExitCode.FINISHED
+
+    segments = ours.transcript(ours.order.items()[0].request_id)["segments"]
+    texts = {
+        channel: " ".join(one["text"] for one in segments if one["channel"] == channel).lower()
+        for channel in (1, 2)
+    }
+    assert "weather" in texts[1]
+    assert "weather" not in texts[2]
+    assert "harbo" in texts[2]
+    starts = [segment["start"] for segment in segments]
+    assert starts == sorted(starts)
+
+
+def test_words_have_times_on_request(cloud: Cloud) -> None:
+    content = (RECORDINGS / "harbour.flac").read_bytes()
+    ours = job(
+        cloud,
+        ("plain", content, Options()),
+        ("words", content, Options(timestamps=TimestampLevel.WORD)),
+    )
+
+    assert ours.run().code == ExitCode.FINISHED
+
+    plain, words = (ours.transcript(item.request_id) for item in ours.order.items())
+    assert words["text"] == plain["text"]
+    at = 0.0
+    for segment in words["segments"]:
+        assert "".join(word["text"] for word in segment["words"]).replace(" ", "") == segment[
+            "text"
+        ].replace(" ", "")
+        for word in segment["words"]:
+            assert at <= word["start"] <= word["end"]
+            at = word["end"]
+
+
+def test_what_is_done_already_costs_no_model(cloud: Cloud) -> None:
+    content = (RECORDINGS / "archive.opus").read_bytes()
+    first = job(cloud, ("once", content, Options()))
+    assert first.run().code == ExitCode.FINISHED
+    again = Order.model_validate_json(first.order.to_json()).model_copy(
+        update={"order_id": f"{first.order.order_id}-again"}
+    )
+    uri = cloud.ledger.open_order(again.order_id)
+    cloud.s3.put_object(Bucket=uri.bucket, Key=uri.key, Body=again.to_json())
+
+    ended = Job(cloud, again).run(WHISPER_FLEET_MODEL="no-such-model")
+
+    assert ended.code == ExitCode.FINISHED
+    assert ended.event("request_done_before")
