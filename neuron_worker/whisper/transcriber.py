@@ -7,7 +7,7 @@ window takes the row, from whichever recording it comes.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -281,7 +281,8 @@ class Transcriber:
             if sum(len(segment.text) for segment in fuller) > len(thin.text):
                 hearing.segments.remove(thin)
                 hearing.segments += fuller
-        segments = tuple(sorted(hearing.segments, key=lambda segment: segment.start_seconds))
+        found = map(_around_its_words, hearing.segments)
+        segments = tuple(sorted(found, key=lambda segment: segment.start_seconds))
         self._condition(recording, segments)
         return WindowTranscript(recording, utterance.index, utterance.window, segments)
 
@@ -338,6 +339,14 @@ class Transcriber:
 
     def _unsupported(self, option: str, value: str | None, problem: str) -> UnsupportedOption:
         return UnsupportedOption(option=option, value=value, model=self.model_name, problem=problem)
+
+
+def _around_its_words(segment: Segment) -> Segment:
+    """Words are timed better than segments."""
+    if not segment.words:
+        return segment
+    start, end = segment.words[0].start_seconds, segment.words[-1].end_seconds
+    return replace(segment, start_seconds=start, end_seconds=end)
 
 
 def _seed(window: Window) -> int:
