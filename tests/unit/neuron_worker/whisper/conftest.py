@@ -1,7 +1,10 @@
 """Real weights, real speech, and transformers' own Whisper to measure against."""
 
+import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -12,11 +15,15 @@ import torch
 from transformers.models.whisper.configuration_whisper import WhisperConfig
 from transformers.models.whisper.modeling_whisper import WhisperForConditionalGeneration
 
-from neuron_worker.speech import SAMPLE_RATE, Window
+from neuron_worker.speech import SAMPLE_RATE, SpeechCutter, Window
 from neuron_worker.whisper.checkpoint import Checkpoint, Generation
+from neuron_worker.whisper.cpu import CpuModel, CpuRuntime
+from neuron_worker.whisper.graphs import Encoder
+from neuron_worker.whisper.runtime import Shapes
 from neuron_worker.whisper.weights import load_checkpoint
 
 RECORDINGS = Path(__file__).parents[3] / "recordings"
+REFERENCES = RECORDINGS / "references.json"
 
 
 def _decode(name: str) -> npt.NDArray[np.float32]:
@@ -141,3 +148,73 @@ def foreign_speech() -> list[tuple[Window, str, str]]:
         (Window(0.0, _decode(f"languages/{one['file']}")), one["language"], one["text"])
         for one in json.loads((folder / "references.json").read_text())
     ]
+
+
+@pytest.fixture(scope="session")
+def recordings() -> dict[str, list[Window]]:
+    """Every window of every recording, as the worker cuts them."""
+    names = [reference["file"] for reference in json.loads(REFERENCES.read_text())]
+    windows = dict[str, list[Window]]()
+    for name in names:
+        cutter = SpeechCutter()
+        windows[name] = [*cutter.push(_decode(name)), *cutter.finish()]
+    return windows
+
+
+class RememberingEncoder(Encoder):
+    """An encoder that hears each window once, however many tests and rows hear it again.
+
+    It costs most of a window's time, and `test_graphs.py` compares it with transformers'.
+    """
+
+    heard: dict[bytes, tuple[torch.Tensor, ...]]
+
+    def forward(self, mel: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        key = hashlib.sha256(mel.numpy().tobytes()).digest()
+        if key not in self.heard:
+            self.heard[key] = super().forward(mel)
+        return self.heard[key]
+
+
+@pytest.fixture(scope="session")
+def compiled() -> Callable[[Checkpoint, int], CpuModel]:
+    """Makes CPU models of a batch size; those of one checkpoint remember what they heard."""
+    heard = defaultdict[str, dict[bytes, tuple[torch.Tensor, ...]]](dict)
+
+    def compile_(checkpoint: Checkpoint, batch_size: int) -> CpuModel:
+        model = CpuRuntime().compile(checkpoint, Shapes(batch_size))
+        model._encoder = encoder = RememberingEncoder(model._whisper)
+        encoder.heard = heard[checkpoint.name]
+        return model
+
+    return compile_
+
+
+@pytest.fixture(scope="session")
+def multilingual(tiny_en: Checkpoint) -> Checkpoint:
+    """A multilingual Whisper as it comes from the factory: small, and of random weights.
+
+    It takes a second of audio, has a context of 32 tokens and knows tiny.en's vocabulary.
+    """
+    config = WhisperConfig.from_dict(tiny_en.config.to_dict())
+    config.d_model, config.encoder_layers, config.decoder_layers = 48, 1, 1
+    config.encoder_ffn_dim = config.decoder_ffn_dim = 48
+    config.max_source_positions, config.max_target_positions = 50, 32
+    generator = torch.Generator().manual_seed(4)
+    kept = ("layers.1.", "layers.2.", "layers.3.")
+    sizes = {384: 48, 1536: 48, 448: 32, 1500: 50}
+    state = {
+        name: torch.randn([sizes.get(n, n) for n in tensor.shape], generator=generator)
+        for name, tensor in tiny_en.state.items()
+        if not any(layer in name for layer in kept)
+    }
+    # What is heard must outweigh the embedding of the one token that is fed.
+    state["model.decoder.layers.0.encoder_attn.out_proj.weight"] *= 100
+    generation = replace(tiny_en.generation, is_multilingual=True, alignment_heads=())
+    return replace(tiny_en, name="many", config=config, state=state, generation=generation)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """As the worker's runtime has it; where cores are shared, more threads wait for each other."""
+    torch.set_num_threads(1)

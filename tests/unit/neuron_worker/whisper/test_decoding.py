@@ -1,184 +1,148 @@
-from dataclasses import replace
+"""Choosing tokens from made-up logits; `test_rows.py` compares whole texts with transformers."""
+
+from collections import Counter
 
 import pytest
 import torch
-from transformers import GenerationConfig, GenerationMixin
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
 from transformers.generation.logits_process import (
     LogitsProcessorList,
     SuppressTokensAtBeginLogitsProcessor,
     SuppressTokensLogitsProcessor,
-    WhisperTimeStampLogitsProcessor,
 )
-from transformers.models.whisper.modeling_whisper import WhisperForConditionalGeneration
 
-from neuron_worker.contract import Task
-from neuron_worker.speech import Window
-from neuron_worker.whisper.checkpoint import Checkpoint, Generation
-from neuron_worker.whisper.cpu import CpuModel, CpuRuntime
-from neuron_worker.whisper.decoding import Decoded, Rules, decode_greedy, language_probabilities
-from neuron_worker.whisper.mel import log_mel
-from neuron_worker.whisper.runtime import Shapes
-from neuron_worker.whisper.tokens import Prompt, SpecialTokens, previous_text, prompt_for
+from neuron_worker.whisper.checkpoint import Generation
+from neuron_worker.whisper.decoding import Rules, Sampling
+from neuron_worker.whisper.timestamps import forbid_by_time
+from neuron_worker.whisper.tokens import SpecialTokens
+
+SPECIAL = SpecialTokens(
+    end_of_text=20,
+    start_of_transcript=21,
+    start_of_previous=22,
+    translate=23,
+    transcribe=24,
+    no_speech=25,
+    no_timestamps=26,
+    languages={"en": 27},
+)
+BEGIN = SPECIAL.timestamp_begin
+VOCABULARY = BEGIN + 40
+SUPPRESSED, SUPPRESSED_AT_START = (3, 4, 21, 22, 23, 24, 25), (5, 20)
+RULES = Rules(
+    SPECIAL,
+    Generation(False, SUPPRESSED, SUPPRESSED_AT_START, max_initial_timestamp_index=5),
+    VOCABULARY,
+)
+
+text_or_stamp = st.one_of(
+    st.integers(0, SPECIAL.end_of_text - 1), st.integers(BEGIN, VOCABULARY - 1)
+)
+histories = st.lists(st.lists(text_or_stamp, max_size=8), min_size=1, max_size=5)
+temperatures = st.sampled_from([0.0, 0.2, 1.0])
 
 
-@pytest.fixture(scope="module")
-def model(tiny_en: Checkpoint) -> CpuModel:
-    return CpuRuntime().compile(tiny_en, Shapes(batch_size=2))
+def some_logits(rows: int, seed: int) -> Tensor:
+    return 3 * torch.randn(rows, VOCABULARY, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.fixture(scope="module")
-def mel(speech: list[Window]) -> torch.Tensor:
-    return torch.stack([log_mel(window.samples, 80) for window in speech[:2]])
-
-
-def rules_of(checkpoint: Checkpoint) -> Rules:
-    special = SpecialTokens.of(checkpoint.tokenizer)
-    return Rules(special, checkpoint.generation, checkpoint.config.vocab_size)
-
-
-def transformers_greedy(
-    model: WhisperForConditionalGeneration, mel: torch.Tensor, prompt: list[int], rules: Rules
-) -> list[Decoded]:
-    """What transformers' greedy search with its own Whisper processors makes of the windows."""
-    special, generation = rules.special, rules.generation
-    config = GenerationConfig(
-        do_sample=False,
-        num_beams=1,
-        max_new_tokens=224,
-        eos_token_id=special.end_of_text,
-        pad_token_id=special.end_of_text,
-        no_timestamps_token_id=special.no_timestamps,
-        max_initial_timestamp_index=generation.max_initial_timestamp_index,
-    )
-    begin = len(prompt)
+def allowed(logits: Tensor, before: list[int]) -> Tensor:
+    """One row's logits after transformers' processors and the rules of time."""
     processors = LogitsProcessorList(
         [
-            SuppressTokensAtBeginLogitsProcessor(generation.begin_suppress_tokens, begin),
-            SuppressTokensLogitsProcessor(generation.suppress_tokens),
-            WhisperTimeStampLogitsProcessor(config, begin_index=begin),
+            SuppressTokensAtBeginLogitsProcessor(SUPPRESSED_AT_START, begin_index=0),
+            SuppressTokensLogitsProcessor([*SUPPRESSED, SPECIAL.no_timestamps]),
         ]
     )
-    start = torch.tensor([prompt]).expand(len(mel), -1)
-    with torch.no_grad():
-        encoded = model.get_encoder()(mel)
-        logits = model(encoder_outputs=encoded, decoder_input_ids=start).logits
-    found = GenerationMixin.generate(
-        model,
-        generation_config=config,
-        logits_processor=processors,
-        encoder_outputs=encoded,
-        decoder_input_ids=start,
-        return_dict_in_generate=True,
-        output_scores=True,
-    )
-    probabilities = logits[:, prompt.index(special.start_of_transcript)].softmax(dim=-1)
-    scores = torch.stack(found.scores, dim=1).log_softmax(dim=-1)
-    return [
-        _decoded(chosen, row, silent, special.end_of_text)
-        for chosen, row, silent in zip(
-            found.sequences[:, begin:],
-            scores,
-            probabilities[:, special.no_speech].tolist(),
-            strict=True,
-        )
-    ]
+    ids = torch.tensor([before], dtype=torch.int64)
+    scores: Tensor = processors(ids, logits.clone().unsqueeze(0))
+    forbid_by_time(scores, [before], SPECIAL, max_initial_timestamp_index=5)
+    return scores[0]
 
 
-def _decoded(
-    chosen: torch.Tensor, scores: torch.Tensor, no_speech_probability: float, end_of_text: int
-) -> Decoded:
-    tokens = chosen[chosen != end_of_text].tolist()
-    gained = scores.gather(1, chosen.unsqueeze(1))[: len(tokens) + 1]
-    return Decoded(tuple(tokens), gained.mean().item(), no_speech_probability)
-
-
-@pytest.mark.parametrize(
-    ("text", "rows"), [(None, 2), ("The harbour office, Mr. Wetherby and the archive.", 1)]
-)
-def test_a_batch_decodes_to_transformers_greedy_tokens(
-    text: str | None,
-    rows: int,
-    tiny_en: Checkpoint,
-    transformers_tiny_en: WhisperForConditionalGeneration,
-    model: CpuModel,
-    mel: torch.Tensor,
+@settings(deadline=None)
+@given(histories, st.integers(0, 2**32))
+def test_the_likeliest_allowed_token_is_chosen_in_each_row(
+    chosen: list[list[int]], seed: int
 ) -> None:
-    rules = rules_of(tiny_en)
-    previous = previous_text(tiny_en.tokenizer, rules.special, text, 448)
-    prompt = prompt_for(rules.special, language=None, task=Task.TRANSCRIBE, previous=previous)
-    model.encode(mel[:rows])
-    ours = decode_greedy(model, rules, prompt, rows)
-    start = [*previous, rules.special.start_of_transcript]
-    theirs = transformers_greedy(transformers_tiny_en, mel[:rows], start, rules)
-    assert [row.tokens for row in ours] == [row.tokens for row in theirs]
-    assert min(len(row.tokens) for row in ours) > 20
-    for mine, other in zip(ours, theirs, strict=True):
-        assert mine.average_log_probability == pytest.approx(
-            other.average_log_probability, abs=1e-4
-        )
-        assert mine.no_speech_probability == pytest.approx(other.no_speech_probability, abs=1e-4)
+    logits = some_logits(len(chosen), seed)
+    found = RULES.choose(logits.clone(), chosen, [Sampling(0)] * len(chosen))
+    for choice, row, before in zip(found, logits, chosen, strict=True):
+        left = allowed(row, before)
+        assert choice.token == left.argmax().item()
+        expected = left.log_softmax(dim=-1)[choice.token].item()
+        assert choice.log_probability == pytest.approx(expected, abs=1e-5)
 
 
-SMALL = SpecialTokens(
-    end_of_text=0,
-    start_of_transcript=1,
-    start_of_previous=2,
-    translate=3,
-    transcribe=4,
-    no_speech=5,
-    no_timestamps=139,
-    languages={"en": 6, "de": 7, "fr": 8},
-)
-
-
-@pytest.mark.parametrize(("previous", "bound"), [((), 24), ((2, *range(10, 33)), 24)])
-def test_a_row_that_never_ends_is_stopped_at_half_the_context(
-    small: Checkpoint, previous: tuple[int, ...], bound: int
+@settings(deadline=None)
+@given(histories, st.integers(0, 2**32), st.lists(temperatures, min_size=5, max_size=5))
+def test_no_row_ever_chooses_a_forbidden_token_however_hot(
+    chosen: list[list[int]], seed: int, heat: list[float]
 ) -> None:
-    endless = Generation(is_multilingual=False, suppress_tokens=(0,), begin_suppress_tokens=())
-    model = CpuRuntime().compile(small, Shapes(batch_size=2))
-    model.encode(torch.randn(2, 80, 100))
-    rules = Rules(SMALL, endless, 180)
-    decoded = decode_greedy(model, rules, Prompt(previous, 1, ()), rows=2)
-    assert [len(row.tokens) for row in decoded] == [bound, bound]
+    logits = some_logits(len(chosen), seed)
+    samplings = [Sampling(seed % 97, heat[row]) for row in range(len(chosen))]
+    for _ in range(5):
+        found = RULES.choose(logits.clone(), chosen, samplings)
+        for choice, row, before in zip(found, logits, chosen, strict=True):
+            left = allowed(row, before)
+            assert left[choice.token].isfinite(), choice
+            # At temperature 1, whatever the row's own: transcripts at all heats compare.
+            expected = left.log_softmax(dim=-1)[choice.token].item()
+            assert choice.log_probability == pytest.approx(expected, abs=1e-5)
 
 
-def test_a_long_prompt_leaves_the_rest_of_the_context(small: Checkpoint) -> None:
-    endless = Generation(is_multilingual=False, suppress_tokens=(0,), begin_suppress_tokens=())
-    model = CpuRuntime().compile(small, Shapes(batch_size=1))
-    model.encode(torch.randn(1, 80, 100))
-    prompt = Prompt((2, *range(10, 40)), 1, ())
-    (decoded,) = decode_greedy(model, Rules(SMALL, endless, 180), prompt, rows=1)
-    assert len(prompt) + len(decoded.tokens) == small.config.max_target_positions + 1
+def test_what_a_row_samples_does_not_depend_on_its_mates() -> None:
+    logits = some_logits(4, seed=1)
+    chosen = [[], [BEGIN, 7], [BEGIN, 7, 8], [BEGIN + 2, 9]]
+    together = [Sampling(row, 0.6) for row in range(4)]
+    alone = [Sampling(row, 0.6) for row in range(4)]
+    for _ in range(20):
+        found = RULES.choose(logits.clone(), chosen, together)
+        for row in (3, 1, 0, 2):
+            [expected] = RULES.choose(logits[[row]].clone(), [chosen[row]], [alone[row]])
+            assert found[row].token == expected.token
 
 
-def test_suppressed_tokens_are_never_chosen(small: Checkpoint) -> None:
-    model = CpuRuntime().compile(small, Shapes(batch_size=4))
-    model.encode(torch.randn(4, 80, 100, generator=torch.Generator().manual_seed(3)))
-    free = Generation(is_multilingual=False, suppress_tokens=(), begin_suppress_tokens=())
-    chosen = {
-        token
-        for row in decode_greedy(model, Rules(SMALL, free, 180), Prompt((), 1, ()), rows=4)
-        for token in row.tokens
-        if token < SMALL.timestamp_begin
-    }
-    assert chosen
-    banned = replace(free, suppress_tokens=tuple(chosen))
-    again = decode_greedy(model, Rules(SMALL, banned, 180), Prompt((), 1, ()), rows=4)
-    assert chosen.isdisjoint(token for row in again for token in row.tokens)
+def drawn(sampling: Sampling, logits: Tensor, count: int) -> list[int]:
+    return [sampling.choose(logits) for _ in range(count)]
 
 
-def test_languages_are_weighed_after_the_start_alone(
-    small: Checkpoint, transformers_small: WhisperForConditionalGeneration
-) -> None:
-    mel = torch.randn(3, 80, 100, generator=torch.Generator().manual_seed(5))
-    model = CpuRuntime().compile(small, Shapes(batch_size=3))
-    model.encode(mel)
-    ours = language_probabilities(model, SMALL, rows=3)
-    with torch.no_grad():
-        logits = transformers_small(mel, decoder_input_ids=torch.tensor([[1]] * 3)).logits[:, -1]
-    theirs = logits[:, [6, 7, 8]].softmax(dim=-1)
-    assert [list(row) for row in ours] == [["en", "de", "fr"]] * 3
-    torch.testing.assert_close(
-        torch.tensor([list(row.values()) for row in ours]), theirs, atol=1e-4, rtol=0
-    )
+def test_the_lots_depend_on_the_seed_and_the_temperature_alone() -> None:
+    logits = torch.zeros(50)
+    torch.manual_seed(1)
+    first = drawn(Sampling(7, 0.4), logits, 40)
+    torch.manual_seed(2)
+    assert drawn(Sampling(7, 0.4), logits, 40) == first
+    assert drawn(Sampling(8, 0.4), logits, 40) != first
+    assert drawn(Sampling(7, 0.6), logits, 40) != first
+
+
+def test_sampling_leaves_the_random_numbers_of_others_alone() -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    drawn(Sampling(7, 1.0), torch.zeros(50), 10)
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("temperature", [0.2, 0.6, 1.0])
+def test_tokens_are_drawn_as_often_as_the_temperature_says(temperature: float) -> None:
+    """Pearson's chi-square: with 5 degrees of freedom, above 20.5 once in a thousand times."""
+    logits = torch.tensor([1.0, 0.5, -0.2, 0.0, -torch.inf, 1.3, 0.9])
+    count = 4_000
+    times = Counter(drawn(Sampling(11, temperature), logits, count))
+    expected = (logits / temperature).softmax(dim=-1) * count
+    assert times[4] == 0
+    likely = [token for token in range(7) if token != 4]
+    chi_square = sum((times[t] - expected[t].item()) ** 2 / expected[t].item() for t in likely)
+    assert chi_square < 20.5, times
+
+
+def test_forbidden_tokens_are_none_where_none_are_named() -> None:
+    free = Rules(SPECIAL, Generation(False, (), ()), VOCABULARY)
+    logits = torch.zeros(1, VOCABULARY)
+    logits[0, BEGIN + 3] = 1.0
+    [choice] = free.choose(logits, [[]], [Sampling(0)])
+    assert choice.token == BEGIN + 3

@@ -116,6 +116,21 @@ def test_nothing_is_hotter_than_the_last_temperature() -> None:
     assert next_temperature(decoded(LOOPING, -9.0, temperature=TEMPERATURES[-1])) is None
 
 
+@pytest.mark.parametrize(
+    ("text", "average", "no_speech", "likely"),
+    [
+        (VARIED, -1.5, 0.6, True),
+        (VARIED, -0.1, 0.61, False),
+        (LOOPING, -0.1, 0.1, False),
+        ("", -2.0, 0.0, True),
+    ],
+)
+def test_likely_speech_is_heard_and_does_not_repeat_itself(
+    text: str, average: float, no_speech: float, likely: bool
+) -> None:
+    assert decoded(text, average, no_speech).is_likely_speech is likely
+
+
 @pytest.mark.parametrize("text", [VARIED, LOOPING, "ねこ" * 40, "ж"])
 def test_the_compression_ratio_counts_bytes(text: str) -> None:
     found = decoded(text, 0.0).compression_ratio
