@@ -1,6 +1,9 @@
 """Recordings read by a decoder process."""
 
+import fcntl
 import io
+import sys
+import termios
 import threading
 
 import numpy as np
@@ -18,6 +21,7 @@ from neuron_worker.audio.decoder import BLOCKS_AHEAD_MAX
 from tests import media
 from tests.decoding import WatchedFile, assert_fit, read_with
 from tests.media import KINDS, encoded
+from tests.running import wait_until
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -91,6 +95,24 @@ def test_no_more_is_decoded_ahead_than_may_wait(decoder: Decoder, long_wav: byte
             next(blocks)
     seconds_read = file.reads * 256 * 1024 / 32_000
     assert 100 < seconds_read < 100 + BLOCKS_AHEAD_MAX + 30
+
+
+@pytest.mark.timeout(60)
+def test_a_recording_can_be_left_while_blocks_are_on_the_line(
+    decoder: Decoder, files: dict[str, bytes]
+) -> None:
+    """Nobody takes any, and the file is read at once: the decoder sends until the line is full."""
+    lean = encoded(media.signal(4_000, seconds=60), "wav", "pcm_u8", 4_000)
+    with decoder.open(io.BytesIO(lean), max_seconds=60) as recording:
+        line = recording._process.line._connection
+
+        def several_on_the_line() -> bool:
+            waiting = bytearray(4)
+            fcntl.ioctl(line, termios.FIONREAD, waiting)
+            return int.from_bytes(waiting, sys.byteorder) > 1.5 * 4 * 16_000
+
+        wait_until("more than one block is on the line", several_on_the_line)
+    assert_fit(decoder, files["wav"])
 
 
 @pytest.mark.parametrize("at_read", [1, 20])
