@@ -8,7 +8,6 @@ ends the shard early.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import chain
 
 import structlog
 
@@ -74,10 +73,11 @@ class ShardWorker:
     def _transcribe(
         self, transcriber: Transcriber, first: RequestInHand, others: Iterator[RequestInHand]
     ) -> None:
-        under_way: list[RequestInHand] = []
+        under_way = [first]
 
         def requests() -> Iterator[RequestInHand]:
-            for request in chain([first], others):
+            yield first
+            for request in others:
                 under_way.append(request)
                 yield request
 
@@ -96,12 +96,14 @@ class ShardWorker:
             whole=settle,
             stop=self.stop,
         )
-        with delivery, feeder:
-            for transcript in transcriber.transcribe(feeder):
-                request, track = feeder.owner(transcript.recording)
-                track.take(transcript)
-                delivery.note_progress(request)
-                delivery.check()
-                settle(request)
+        with delivery:
+            with feeder:
+                for transcript in transcriber.transcribe(feeder):
+                    request, track = feeder.owner(transcript.recording)
+                    track.take(transcript)
+                    delivery.note_progress(request)
+                    delivery.check()
+                    settle(request)
+            # Only now is it certain what the feeder has begun.
             delivery.put_down(under_way)
             delivery.wait()
