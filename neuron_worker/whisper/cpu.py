@@ -145,11 +145,11 @@ class CpuRuntime:
 
     def load(self, directory: Path, model: str, shapes: Shapes) -> tuple[Description, CpuModel]:
         """See `Runtime.load`."""
-        key = _key(model, shapes)
-        folder, _ = key.find(directory)
+        folder, _ = _key(model, shapes).find(directory)
         description = Description.load(folder)
         weights = load_file(folder / WEIGHTS)
         whisper = Whisper.of(description.config, weights, _compute_type(shapes.dtype))
+        key = _key(model, shapes, description.revision)
         return description, CpuModel(description, whisper, key)
 
 

@@ -11,8 +11,8 @@ WEIGHT_MAX = 127
 INPUT_STEPS = 255
 """From the least input to the largest, in 8 bits."""
 
-LEAST_RANGE = 1e-6
-"""Inputs that are all zero still have a scale."""
+LEAST_STEP = 1e-9
+"""Inputs that are all zero still have a step."""
 
 
 class PackedLinear(nn.Module):
@@ -44,7 +44,8 @@ class PackedLinear(nn.Module):
 class ByteLinear(nn.Module):
     """A linear layer of 8-bit weights, with a scale for each output, over inputs made 8-bit.
 
-    The inputs' range is found anew at each call, so nothing needs calibration.
+    The range of each row's inputs is found anew at each call, so nothing needs calibration, and
+    what a row gives does not depend on those beside it.
     """
 
     def __init__(self, linear: nn.Linear) -> None:
@@ -55,6 +56,7 @@ class ByteLinear(nn.Module):
         self.zeros = torch.zeros(len(weight), dtype=torch.int64)
         self.whole = (weight / self.scales.unsqueeze(1)).round().to(torch.int8)
         self.packed = torch.ops.onednn.qlinear_prepack(self.whole, None)
+        self.sums = self.weight.sum(dim=1)
         self.bias = linear.bias
 
     @property
@@ -63,20 +65,26 @@ class ByteLinear(nn.Module):
         return self.whole.float() * self.scales.unsqueeze(1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[..., in] to [..., out]."""
-        lowest, highest = (bound.item() for bound in x.aminmax())
-        least, most = min(lowest, 0.0), max(highest, LEAST_RANGE)
-        scale = (most - least) / INPUT_STEPS
-        zero = round(-least / scale)
-        whole = x.reshape(-1, x.shape[-1]).mul(1 / scale).add_(zero).round_()
+        """[B, ..., in] to [B, ..., out]."""
+        if len(x) == 1:
+            step, per_unit, zero = (number.item() for number in _range(*x.aminmax()))
+            return self._multiplied(x.mul(per_unit).add_(zero), step, int(zero), self.bias)
+        each = (-1, *[1] * (x.dim() - 1))
+        bounds = x.flatten(1).aminmax(dim=1)
+        steps, per_units, zeros = (numbers.view(each) for numbers in _range(*bounds))
+        y = self._multiplied(x.mul(per_units).add_(zeros), 1.0, 0, None)
+        scaled = y.addcmul_(zeros, self.sums, value=-1).mul_(steps)
+        return scaled if self.bias is None else scaled.add_(self.bias)
+
+    def _multiplied(self, counts: Tensor, step: float, zero: int, bias: Tensor | None) -> Tensor:
         y: Tensor = torch.ops.onednn.qlinear_pointwise(
-            whole.clamp_(0, INPUT_STEPS).to(torch.uint8),
-            scale,
+            counts.round_().clamp_(0, INPUT_STEPS).to(torch.uint8).flatten(0, -2),
+            step,
             zero,
             self.packed,
             self.scales,
             self.zeros,
-            self.bias,
+            bias,
             1.0,
             0,
             torch.float32,
@@ -84,7 +92,17 @@ class ByteLinear(nn.Module):
             [],
             "",
         )
-        return y.view(*x.shape[:-1], -1)
+        return y.view(*counts.shape[:-1], -1)
+
+
+def _range(lowest: Tensor, highest: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """An input's step, steps per unit, and the whole number of steps that stands for zero.
+
+    Zero keeps its value: most of what GELU lets through is near it, however large the rest.
+    """
+    least, most = lowest.clamp(max=0), highest.clamp(min=0)
+    step = ((most - least) / INPUT_STEPS).clamp(min=LEAST_STEP)
+    return step, 1 / step, (-least / step).round()
 
 
 def pack(module: nn.Module, packed: Callable[[nn.Linear], nn.Module]) -> None:

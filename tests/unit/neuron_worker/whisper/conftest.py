@@ -161,6 +161,12 @@ def recordings() -> dict[str, list[Window]]:
     return windows
 
 
+@pytest.fixture(scope="session")
+def recording_texts() -> dict[str, str]:
+    """What is said in every recording."""
+    return {one["file"]: one["text"] for one in json.loads(REFERENCES.read_text())}
+
+
 class RememberingEncoder(Encoder):
     """An encoder that hears each window once, however many tests and rows hear it again.
 

@@ -80,6 +80,23 @@ def test_the_end_of_a_long_text_is_kept(special: SpecialTokens, count: int) -> N
     assert len(start) == min(count, 223) + 2
 
 
+@pytest.mark.parametrize(("hot", "said"), [(3, 10), (3, 500), (0, 500), (200, 500), (111, 112)])
+def test_hotwords_stay_in_view_in_front_and_leave_room_for_what_was_said(
+    special: SpecialTokens, hot: int, said: int
+) -> None:
+    hotwords, previous = tuple(range(1000, 1000 + hot)), tuple(range(said))
+    first, *prompt, last = start_of_prompt(special, previous, 448, hotwords)
+    assert (first, last) == (special.start_of_previous, special.start_of_transcript)
+    shown = min(hot, 111)
+    assert tuple(prompt[:shown]) == hotwords[:shown]
+    assert tuple(prompt[shown:]) == previous[-min(said, 223 - shown) :]
+
+
+def test_hotwords_alone_are_a_prompt(special: SpecialTokens) -> None:
+    expected = (special.start_of_previous, 7, 8, special.start_of_transcript)
+    assert start_of_prompt(special, (), 448, (7, 8)) == expected
+
+
 def test_a_special_token_spelt_in_a_text_is_text(
     tokenizer: Tokenizer, special: SpecialTokens
 ) -> None:
