@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: demo test lint schema lock clean
+.PHONY: demo test lint schema bench endurance xla-check lock clean
 
 demo: $(INSTALLED)  ## Transcribe the shipped recordings through the whole path.
 	$(BIN)/whisper-fleet local run tests/recordings --out transcripts --formats txt,json,srt,vtt --overwrite
@@ -21,6 +21,29 @@ lint: $(INSTALLED)
 
 schema: $(INSTALLED)  ## Write the published JSON Schema of a request.
 	$(BIN)/python -m daemon.schema
+
+OUT ?= bench-results
+REPETITIONS ?= 3
+THREADS ?= 2 1
+
+bench: $(INSTALLED) .bench-venv/installed  ## Measure the worker and its peers: takes about an hour, and the machine.
+	.bench-venv/bin/python -m tests.bench --worker-python $(BIN)/python --out $(OUT) \
+		--cache .bench-cache --repetitions $(REPETITIONS) --threads $(THREADS) \
+		$(if $(ENGINES),--engines "$(ENGINES)") $(if $(SPEECH),--speech $(SPEECH))
+
+endurance: $(INSTALLED)  ## Transcribe one recording of ten hours, and see what memory it takes.
+	$(BIN)/python -m tests.endurance
+
+xla-check: .xla-venv/installed  ## Lower every graph through torch-xla, and run it on XLA's CPU.
+	PJRT_DEVICE=CPU .xla-venv/bin/python -m tests.xla
+	.xla-venv/bin/pytest -q tests/unit/neuron_worker/whisper
+
+# Environments of their own: other versions of torch, and other engines.
+.bench-venv/installed .xla-venv/installed: .%-venv/installed: tests/%/requirements.lock
+	$(PYTHON) -m venv .$*-venv
+	.$*-venv/bin/pip install --quiet "$$(grep '^torch==' $<)"
+	.$*-venv/bin/pip install --quiet --no-deps --requirement $<
+	touch $@
 
 # torch goes first and by its exact version, so that what depends on it brings no other build.
 $(INSTALLED): requirements.lock setup.cfg
@@ -38,4 +61,4 @@ lock:  ## Resolve setup.cfg's ranges afresh and pin what came out.
 	$(BIN)/pip freeze --all --exclude-editable | grep -v '^pip==' | sed 's/^\(torch==[0-9.]*\).*/\1/' > requirements.lock
 
 clean:
-	rm -rf $(VENV) transcripts .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .bench-venv .bench-cache .xla-venv bench-results transcripts .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
