@@ -8,9 +8,8 @@ from typing import Self, cast
 
 import torch
 from torch import Tensor, nn
-from transformers.models.whisper.configuration_whisper import WhisperConfig
 
-from neuron_worker.whisper.checkpoint import Description
+from neuron_worker.whisper.checkpoint import Description, ModelConfig
 from neuron_worker.whisper.layers import Attention, DecoderLayer, Whisper
 from neuron_worker.whisper.tokens import SpecialTokens
 
@@ -18,7 +17,7 @@ TOKENS_MAX = 256
 """T of a device's graph: it holds the 4 start tokens, 224 tokens of text and end-of-text."""
 
 
-def static_tokens(config: WhisperConfig) -> int:
+def static_tokens(config: ModelConfig) -> int:
     """The T to compile for a device, where shapes are fixed; what is fed is filled up to it."""
     context: int = config.max_target_positions
     return min(TOKENS_MAX, context)

@@ -15,8 +15,8 @@ from functools import cache
 from pathlib import Path
 
 from safetensors import SafetensorError
-from transformers.models.whisper.configuration_whisper import WhisperConfig
 
+from neuron_worker.whisper.checkpoint import ModelConfig
 from neuron_worker.whisper.errors import (
     AmbiguousArtifactError,
     ArtifactMismatchError,
@@ -77,12 +77,12 @@ class ArtifactKey:
         digest = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
         return directory / digest[:16]
 
-    def describe(self, folder: Path, config: WhisperConfig) -> None:
+    def describe(self, folder: Path, config: ModelConfig) -> None:
         """Write into `folder` that it holds the artifact of this key."""
         described = {"key": asdict(self), "config": config.to_dict()}
         (folder / DESCRIPTION).write_text(json.dumps(described, indent=1, default=str))
 
-    def find(self, directory: Path) -> tuple[Path, WhisperConfig]:
+    def find(self, directory: Path) -> tuple[Path, ModelConfig]:
         """The folder of the one artifact that fits, and its configuration.
 
         Raises ArtifactMismatchError, which says what differs, where none fits, and
@@ -102,7 +102,7 @@ class ArtifactKey:
             raise AmbiguousArtifactError(
                 directory=directory, model=self.model, folders=" ".join(map(str, fitting))
             )
-        return fitting[0], WhisperConfig.from_dict(described[fitting[0]]["config"])
+        return fitting[0], ModelConfig.from_dict(described[fitting[0]]["config"])
 
     def export_command(self, directory: Path) -> str:
         """What to run so that `directory` holds the artifact of this key."""

@@ -4,11 +4,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Self
 
 import torch
 from pydantic import TypeAdapter
 from tokenizers import Tokenizer
-from transformers.models.whisper.configuration_whisper import WhisperConfig
 
 from neuron_worker.whisper.errors import WhisperError
 
@@ -36,6 +36,35 @@ class UnreadableDescriptionError(WhisperError):
 
 
 @dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """The shape of a model: the used part of transformers' WhisperConfig, by its names.
+
+    config.json leaves out what is as in the defaults, which are transformers' own.
+    """
+
+    vocab_size: int = 51_865
+    num_mel_bins: int = 80
+    d_model: int = 384
+    encoder_layers: int = 4
+    encoder_attention_heads: int = 6
+    encoder_ffn_dim: int = 1536
+    decoder_layers: int = 4
+    decoder_attention_heads: int = 6
+    decoder_ffn_dim: int = 1536
+    max_source_positions: int = 1500
+    max_target_positions: int = 448
+
+    @classmethod
+    def from_dict(cls, said: Mapping[str, object]) -> Self:
+        """What config.json says, but for its other fields; ValueError for what is no number."""
+        return TypeAdapter(cls).validate_python(dict(said))
+
+    def to_dict(self) -> dict[str, int]:
+        """What `from_dict` takes."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
 class Generation:
     """What a checkpoint says about decoding: the used part of transformers' GenerationConfig."""
 
@@ -58,7 +87,7 @@ class Description:
 
     name: str
     revision: str
-    config: WhisperConfig
+    config: ModelConfig
     generation: Generation
     tokenizer: Tokenizer
 
@@ -71,7 +100,7 @@ class Description:
             "config": self.config.to_dict(),
             "generation": asdict(self.generation),
         }
-        (directory / MODEL).write_text(json.dumps(said, indent=1, default=str))
+        (directory / MODEL).write_text(json.dumps(said, indent=1))
 
     @staticmethod
     def load(directory: Path) -> "Description":
@@ -81,7 +110,7 @@ class Description:
             return Description(
                 name=said["name"],
                 revision=said["revision"],
-                config=WhisperConfig.from_dict(said["config"]),
+                config=ModelConfig.from_dict(said["config"]),
                 generation=TypeAdapter(Generation).validate_python(said["generation"]),
                 tokenizer=read_tokenizer(directory),
             )

@@ -9,9 +9,12 @@ from pathlib import Path
 from shutil import copyfileobj
 
 import torch
-from transformers.models.whisper.configuration_whisper import WhisperConfig
 
-from neuron_worker.whisper.checkpoint import MULTILINGUAL_VOCABULARY_SIZE, Generation
+from neuron_worker.whisper.checkpoint import (
+    MULTILINGUAL_VOCABULARY_SIZE,
+    Generation,
+    ModelConfig,
+)
 from neuron_worker.whisper.errors import UnreadableModelError
 
 BINARY_VERSION = 6
@@ -135,15 +138,15 @@ def to_hugging_face(variables: Mapping[str, torch.Tensor]) -> dict[str, torch.Te
     return state
 
 
-def configuration(variables: Mapping[str, torch.Tensor]) -> WhisperConfig:
-    """The WhisperConfig that the variables' names, shapes and `num_heads` imply."""
+def configuration(variables: Mapping[str, torch.Tensor]) -> ModelConfig:
+    """The ModelConfig that the variables' names, shapes and `num_heads` imply."""
     vocabulary_size, width = variables["decoder/embeddings/weight"].shape
     layers = {
         stack: sum(name.startswith(f"{stack}/layer_") for name in variables)
         // sum(name.startswith(f"{stack}/layer_0/") for name in variables)
         for stack in ("encoder", "decoder")
     }
-    return WhisperConfig(
+    return ModelConfig(
         vocab_size=vocabulary_size,
         num_mel_bins=variables["encoder/conv1/weight"].shape[1],
         d_model=width,

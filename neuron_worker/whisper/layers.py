@@ -10,8 +10,8 @@ from typing import Self
 import torch
 import torch.nn.functional as F  # noqa: N812 - PyTorch's own abbreviation
 from torch import Tensor, nn
-from transformers.models.whisper.configuration_whisper import WhisperConfig
 
+from neuron_worker.whisper.checkpoint import ModelConfig
 from neuron_worker.whisper.state import LayerState
 
 
@@ -106,7 +106,7 @@ class FeedForward(nn.Module):
 class EncoderLayer(FeedForward):
     """Self-attention over the audio, then the feed-forward part."""
 
-    def __init__(self, config: WhisperConfig) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__(config.d_model, config.encoder_ffn_dim)
         self.self_attn = Attention(config.d_model, config.encoder_attention_heads)
         self.self_attn_layer_norm = LayerNorm(config.d_model)
@@ -121,7 +121,7 @@ class EncoderLayer(FeedForward):
 class DecoderLayer(FeedForward):
     """Self-attention over the tokens, cross-attention to the audio, the feed-forward part."""
 
-    def __init__(self, config: WhisperConfig) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__(config.d_model, config.decoder_ffn_dim)
         self.self_attn = Attention(config.d_model, config.decoder_attention_heads)
         self.self_attn_layer_norm = LayerNorm(config.d_model)
@@ -141,7 +141,7 @@ class DecoderLayer(FeedForward):
 class AudioEncoder(nn.Module):
     """Two convolutions over the spectrogram and a stack of layers."""
 
-    def __init__(self, config: WhisperConfig) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.conv1 = Convolution(config.num_mel_bins, config.d_model, kernel_size=3, padding=1)
         self.conv2 = Convolution(config.d_model, config.d_model, kernel_size=3, stride=2, padding=1)
@@ -162,7 +162,7 @@ class AudioEncoder(nn.Module):
 class TextDecoder(nn.Module):
     """The decoder's weights; `graphs.DecoderStep` says how they are run."""
 
-    def __init__(self, config: WhisperConfig) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.embed_tokens = Embedding(config.vocab_size, config.d_model)
         self.embed_positions = Embedding(config.max_target_positions, config.d_model)
@@ -173,7 +173,7 @@ class TextDecoder(nn.Module):
 class Whisper(nn.Module):
     """All weights of a model; the graphs share them."""
 
-    def __init__(self, config: WhisperConfig) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.encoder = AudioEncoder(config)
         self.decoder = TextDecoder(config)
@@ -181,7 +181,7 @@ class Whisper(nn.Module):
 
     @classmethod
     def of(
-        cls, config: WhisperConfig, state: Mapping[str, Tensor], dtype: torch.dtype = torch.float32
+        cls, config: ModelConfig, state: Mapping[str, Tensor], dtype: torch.dtype = torch.float32
     ) -> Self:
         """The model around a checkpoint's tensors, which it shares where the type is theirs."""
         whisper = cls(config)

@@ -11,11 +11,10 @@ from types import ModuleType
 
 import torch
 from torch import Tensor
-from transformers.models.whisper.configuration_whisper import WhisperConfig
 
 from neuron_worker.whisper.alignment import static_tokens
 from neuron_worker.whisper.artifacts import ArtifactKey, publish
-from neuron_worker.whisper.checkpoint import Checkpoint, Description
+from neuron_worker.whisper.checkpoint import Checkpoint, Description, ModelConfig
 from neuron_worker.whisper.core import COMPILER, PLUGIN, Core, import_plugin, version_of
 from neuron_worker.whisper.cpu import CpuRuntime
 from neuron_worker.whisper.errors import CompilationError, NeuronMissingError, NoWordTimesError
@@ -56,7 +55,7 @@ class NeuronModel:
     """
 
     def __init__(
-        self, folder: Path, key: ArtifactKey, config: WhisperConfig, shapes: Shapes, core: Core
+        self, folder: Path, key: ArtifactKey, config: ModelConfig, shapes: Shapes, core: Core
     ) -> None:
         self.config = config
         self.batch_size = shapes.batch_size

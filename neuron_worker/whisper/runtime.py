@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Protocol
 
 from torch import Tensor
-from transformers.models.whisper.configuration_whisper import WhisperConfig
 
 from neuron_worker.whisper.artifacts import DESCRIPTION
-from neuron_worker.whisper.checkpoint import Checkpoint, Description
+from neuron_worker.whisper.checkpoint import Checkpoint, Description, ModelConfig
 
 __all__ = ["DESCRIPTION", "CompiledModel", "Feed", "Runtime", "Shapes"]
 
@@ -46,7 +45,7 @@ class CompiledModel(Protocol):
     """A model on its device, with the state of one batch."""
 
     @property
-    def config(self) -> WhisperConfig:
+    def config(self) -> ModelConfig:
         """The model's configuration."""
 
     @property

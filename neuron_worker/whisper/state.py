@@ -5,7 +5,8 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from transformers.models.whisper.configuration_whisper import WhisperConfig
+
+from neuron_worker.whisper.checkpoint import ModelConfig
 
 
 class LayerState(nn.Module):
@@ -43,7 +44,7 @@ class DecoderState(nn.Module):
     @classmethod
     def empty(
         cls,
-        config: WhisperConfig,
+        config: ModelConfig,
         batch_size: int,
         dtype: torch.dtype = torch.float32,
         spare: int = 0,

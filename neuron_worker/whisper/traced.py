@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
-from transformers.models.whisper.configuration_whisper import WhisperConfig
 
 from neuron_worker.whisper.alignment import Alignment, static_tokens
-from neuron_worker.whisper.checkpoint import Checkpoint
+from neuron_worker.whisper.checkpoint import Checkpoint, ModelConfig
 from neuron_worker.whisper.graphs import Encoder, logits_after
 from neuron_worker.whisper.layers import Whisper
 from neuron_worker.whisper.runtime import Shapes
@@ -36,7 +35,7 @@ class StatefulStep(nn.Module):
     the aliases' order, both are the same.
     """
 
-    def __init__(self, whisper: Whisper, config: WhisperConfig, shapes: Shapes) -> None:
+    def __init__(self, whisper: Whisper, config: ModelConfig, shapes: Shapes) -> None:
         super().__init__()
         empty = DecoderState.empty(
             config, shapes.batch_size, getattr(torch, shapes.dtype), spare=shapes.step_tokens
@@ -84,7 +83,7 @@ class TracedGraph:
     aliases: dict[Tensor, int] = field(default_factory=dict)
 
 
-def frames_of(config: WhisperConfig) -> int:
+def frames_of(config: ModelConfig) -> int:
     """How many frames of the spectrogram a window has."""
     encoded: int = config.max_source_positions
     return CONVOLUTION_STRIDE * encoded

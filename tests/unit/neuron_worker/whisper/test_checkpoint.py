@@ -5,8 +5,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from transformers.models.whisper.configuration_whisper import WhisperConfig
 
-from neuron_worker.whisper.checkpoint import Checkpoint, Description, UnreadableDescriptionError
+from neuron_worker.whisper.checkpoint import (
+    Checkpoint,
+    Description,
+    ModelConfig,
+    UnreadableDescriptionError,
+)
 from neuron_worker.whisper.tokens import SpecialTokens
 
 
@@ -20,7 +26,7 @@ def test_a_description_comes_back_without_the_weights(saved: Path, base: Checkpo
     loaded = Description.load(saved)
     assert not isinstance(loaded, Checkpoint)
     assert (loaded.name, loaded.revision) == (base.name, base.revision)
-    assert loaded.config.to_dict() == base.config.to_dict()
+    assert loaded.config == base.config
     assert loaded.generation == base.generation
     assert SpecialTokens.of(loaded.tokenizer) == SpecialTokens.of(base.tokenizer)
     assert sum(file.stat().st_size for file in saved.iterdir()) < 4 << 20
@@ -63,11 +69,27 @@ def test_loading_a_description_reads_no_weights(saved: Path) -> None:
         "import sys; from pathlib import Path;"
         "from neuron_worker.whisper.checkpoint import Description;"
         f"Description.load(Path({str(saved)!r}));"
-        "print([name for name in ('neuron_worker.whisper.weights', 'safetensors')"
-        " if name in sys.modules])"
+        "print([name for name in ('neuron_worker.whisper.weights', 'safetensors',"
+        " 'transformers') if name in sys.modules])"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_what_a_configuration_leaves_out_is_as_in_transformers() -> None:
+    theirs = WhisperConfig().to_dict()
+    assert ModelConfig().to_dict() == {name: theirs[name] for name in ModelConfig().to_dict()}
+
+
+def test_a_configuration_is_read_from_among_transformers_fields() -> None:
+    theirs = WhisperConfig(d_model=512, decoder_layers=2, num_mel_bins=128)
+    ours = ModelConfig.from_dict(theirs.to_dict())
+    assert (ours.d_model, ours.decoder_layers, ours.num_mel_bins) == (512, 2, 128)
+
+
+def test_a_configuration_of_words_is_refused() -> None:
+    with pytest.raises(ValueError, match="d_model"):
+        ModelConfig.from_dict({"d_model": "wide"})

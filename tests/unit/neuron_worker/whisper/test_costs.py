@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.export.graph_signature import InputKind
 from torch.utils.flop_counter import FlopCounterMode
-from transformers.models.whisper.configuration_whisper import WhisperConfig
 
+from neuron_worker.whisper.checkpoint import ModelConfig
 from neuron_worker.whisper.graphs import Encoder
 from neuron_worker.whisper.layers import Whisper
 from neuron_worker.whisper.runtime import Shapes
@@ -39,9 +39,9 @@ def without_weights() -> Iterator[None]:
         yield
 
 
-def config_of(encoder_layers: int, decoder_layers: int) -> WhisperConfig:
+def config_of(encoder_layers: int, decoder_layers: int) -> ModelConfig:
     """large-v3's measures, which are large-v3-turbo's too, with another number of layers."""
-    return WhisperConfig(
+    return ModelConfig(
         vocab_size=51_866,
         num_mel_bins=128,
         d_model=1280,

@@ -9,16 +9,15 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from transformers.models.whisper.configuration_whisper import WhisperConfig
 
 from neuron_worker.whisper import ctranslate2
-from neuron_worker.whisper.checkpoint import Checkpoint
+from neuron_worker.whisper.checkpoint import Checkpoint, ModelConfig
 from neuron_worker.whisper.errors import UnreadableModelError
 
 FLOAT32, INT8, FLOAT16 = 0, 1, 4
 
 
-def ctranslate2_names(state: Mapping[str, Tensor], config: WhisperConfig) -> dict[str, Tensor]:
+def ctranslate2_names(state: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:
     """A transformers state dict in the layout that CTranslate2's converter writes."""
     variables = {}
     for stack, layers in (("encoder", config.encoder_layers), ("decoder", config.decoder_layers)):

@@ -262,7 +262,7 @@ def test_a_hub_out_of_reach_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         load_checkpoint("large-v3-turbo")
 
 
-def test_loading_leaves_the_heavy_parts_of_transformers_alone() -> None:
+def test_loading_imports_nothing_heavy() -> None:
     """Each job is a new process: what it imports is what it waits for."""
     program = (
         "import sys; from neuron_worker.whisper.cpu import CpuRuntime;"
@@ -271,7 +271,7 @@ def test_loading_leaves_the_heavy_parts_of_transformers_alone() -> None:
         "from neuron_worker.whisper.weights import load_checkpoint;"
         "checkpoint = load_checkpoint('tiny.en');"
         "Transcriber(checkpoint, CpuRuntime().compile(checkpoint, Shapes(batch_size=1)));"
-        "print([name for name in ('transformers.modeling_utils', 'torch._dynamo', 'sympy')"
+        "print([name for name in ('transformers', 'torch._dynamo', 'sympy')"
         " if name in sys.modules])"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
