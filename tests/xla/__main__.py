@@ -145,7 +145,7 @@ def main() -> int:
     seconds = time.monotonic() - began
     mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     versions = f"torch {torch.__version__}, torch_xla {torch_xla.__version__}"
-    console.print(f"{versions}: {seconds:.0f} s, {mib:,.0f} MiB at most")
+    console.print(f"\n{versions}: {seconds:.0f} s, {mib:,.0f} MiB at most")
     for failure in failures:
         console.print(failure, style="red", markup=False)
     return 1 if failures else 0
