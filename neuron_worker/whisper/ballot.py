@@ -27,6 +27,10 @@ class Ballot:
         if window < self.seats:
             self._votes[window] = (probabilities, max(speech, SPEECH_MIN))
 
+    def close(self) -> None:
+        """Wait for no more votes than are here."""
+        self.seats = len(self._votes)
+
     def winner(self, windows: int | None) -> tuple[str, float] | None:
         """The language likeliest on average, and its average; None while votes are missing.
 

@@ -140,8 +140,13 @@ class Transcriber:
         held: Utterance | None = None
         while True:
             held = self._fill(hearings, source, held)
-            if source.overdue or all(hearing.row.waits for hearing in hearings):
+            if source.overdue:
                 return
+            if all(hearing.row.waits for hearing in hearings):
+                if len(hearings) < self.batch_size:
+                    return
+                # No row is left for the windows whose votes they wait for.
+                hearings[0].utterance.recording.ballot.close()
             self._rows.step([hearing.row for hearing in hearings])
             for hearing in tuple(hearings):
                 if (transcript := self._follow(hearing)) or hearing.utterance.recording.abandoned:
@@ -155,12 +160,12 @@ class Transcriber:
     ) -> Utterance | None:
         """Let free rows hear windows; returns one that must wait for its recording's last one."""
         free = sorted(set(range(self.batch_size)) - {hearing.row.index for hearing in hearings})
-        if hearings and len(free) < self._model.hears_together:
+        idle = all(hearing.row.waits for hearing in hearings)
+        if len(free) < self._model.hears_together and not idle:
             return held
         fresh: list[_Hearing] = []
         while len(fresh) < len(free):
-            idle = all(hearing.row.waits for hearing in (*hearings, *fresh))
-            held = held or source.take(wait=idle)
+            held = held or source.take(wait=idle and not fresh)
             if held is None or not self._may_begin(held):
                 break
             fresh.append(self._begin(held, free[len(fresh)]))
@@ -261,11 +266,13 @@ class Transcriber:
         start_seconds = unheard_from(decoded.tokens, self._special)
         if start_seconds is not None:
             rest = Stretch(window.start_seconds + start_seconds, window.end_seconds)
-            found = [one for one in found if one.stretch.end_seconds <= rest.start_seconds]
-            found += [Missed(rest)] if rest.seconds >= REST_MIN_SECONDS else []
+            found = [Missed(_until(rest, one.stretch), one.thin) for one in found]
+            found.append(Missed(rest))
         longest = window.end_seconds - window.start_seconds - REST_MIN_SECONDS
         for one in reversed(found):
-            if one.stretch.seconds <= longest:
+            # What stands for a thin segment is thin where nothing more is to be heard.
+            again = one.thin is not None and hearing.thin is not None
+            if REST_MIN_SECONDS <= one.stretch.seconds <= longest and not again:
                 yield Missed(one.stretch, hearing.thin or one.thin)
 
     def _hear_again(self, hearing: _Hearing, what: Missed) -> None:
@@ -339,6 +346,11 @@ class Transcriber:
 
     def _unsupported(self, option: str, value: str | None, problem: str) -> UnsupportedOption:
         return UnsupportedOption(option=option, value=value, model=self.model_name, problem=problem)
+
+
+def _until(rest: Stretch, stretch: Stretch) -> Stretch:
+    """What of a stretch comes before the rest of a window; of negative length where nothing."""
+    return Stretch(stretch.start_seconds, min(stretch.end_seconds, rest.start_seconds))
 
 
 def _around_its_words(segment: Segment) -> Segment:

@@ -202,10 +202,16 @@ def multilingual(tiny_en: Checkpoint) -> Checkpoint:
 
     It takes a second of audio, has a context of 32 tokens and knows tiny.en's vocabulary.
     """
-    config = WhisperConfig.from_dict(tiny_en.config.to_dict())
-    config.d_model, config.encoder_layers, config.decoder_layers = 48, 1, 1
-    config.encoder_ffn_dim = config.decoder_ffn_dim = 48
-    config.max_source_positions, config.max_target_positions = 50, 32
+    config = replace(
+        tiny_en.config,
+        d_model=48,
+        encoder_layers=1,
+        encoder_ffn_dim=48,
+        decoder_layers=1,
+        decoder_ffn_dim=48,
+        max_source_positions=50,
+        max_target_positions=32,
+    )
     generator = torch.Generator().manual_seed(4)
     kept = ("layers.1.", "layers.2.", "layers.3.")
     sizes = {384: 48, 1536: 48, 448: 32, 1500: 50}

@@ -1,178 +1,165 @@
-from collections.abc import Iterator
-from dataclasses import replace
+"""How the transcriber shares its rows, with a model that says what a script tells it to.
 
-import jiwer
-import numpy as np
+`test_transcriber_hearing.py` tests what it makes of each window in the same way, and
+`test_transcriber_in_speech.py` has it listen to real speech.
+"""
+
+from collections.abc import Callable
+
 import pytest
-import torch
-from transformers.models.whisper.english_normalizer import EnglishTextNormalizer
 
 from neuron_worker.contract import Options, Reason, Task
-from neuron_worker.speech import SAMPLE_RATE, Window
+from neuron_worker.speech import Stretch
 from neuron_worker.whisper.checkpoint import Checkpoint
-from neuron_worker.whisper.cpu import CpuRuntime
-from neuron_worker.whisper.decoding import Decoded
 from neuron_worker.whisper.errors import UnsupportedOption
-from neuron_worker.whisper.runtime import Shapes
-from neuron_worker.whisper.transcriber import Transcriber, WindowTranscript, is_silent
-
-WORD_ERROR_RATE_MAX = 0.08
-"""tiny.en makes 2 % errors in these clear recordings; a wrong weight makes it babble."""
+from neuron_worker.whisper.recording import Recording
+from tests.scripted import Queued, Said, ScriptedTranscriber, its_time, text_of
 
 
-def transcriber_of(checkpoint: Checkpoint, batch_size: int) -> Transcriber:
-    return Transcriber(checkpoint, CpuRuntime().compile(checkpoint, Shapes(batch_size)))
-
-
-@pytest.fixture(scope="module")
-def transcriber(tiny_en: Checkpoint) -> Transcriber:
-    return transcriber_of(tiny_en, batch_size=2)
-
-
-@pytest.fixture(scope="module")
-def transcripts(transcriber: Transcriber, speech: list[Window]) -> list[WindowTranscript]:
-    return list(transcriber.transcribe(speech, Options()))
-
-
-def text_of(transcript: WindowTranscript) -> str:
-    return " ".join(segment.text for segment in transcript.segments)
-
-
-def test_speech_becomes_its_text(
-    transcripts: list[WindowTranscript], references: list[str]
-) -> None:
-    normal = EnglishTextNormalizer({"harbour": "harbor"})
-    expected = [normal(text) for text in references]
-    found = [normal(text_of(transcript)) for transcript in transcripts]
-    assert jiwer.wer(expected, found) < WORD_ERROR_RATE_MAX, found
-
-
-def test_what_the_decoder_leaves_for_later_is_heard_too(
-    transcriber: Transcriber, full_window: Window
-) -> None:
-    [transcript] = transcriber.transcribe([full_window], Options())
-    assert "blue skies" in text_of(transcript)
-    times = [segment.start_seconds for segment in transcript.segments]
-    assert times == sorted(times)
-
-
-def test_segments_are_inside_their_window_and_in_order(
-    transcripts: list[WindowTranscript], speech: list[Window]
-) -> None:
-    for transcript, window in zip(transcripts, speech, strict=True):
-        assert transcript.window_start_seconds == window.start_seconds
-        assert transcript.window_seconds == window.samples.size / SAMPLE_RATE
-        end = window.start_seconds
-        for segment in transcript.segments:
-            assert end <= segment.start_seconds < segment.end_seconds
-            end = segment.end_seconds
-        assert end <= window.start_seconds + transcript.window_seconds
-
-
-def test_segments_have_text_alone_and_say_how_sure_they_are(
-    transcripts: list[WindowTranscript],
-) -> None:
-    segments = [segment for transcript in transcripts for segment in transcript.segments]
-    assert len(segments) > 5
-    for segment in segments:
-        assert segment.text
-        assert segment.text == segment.text.strip()
-        assert "<|" not in segment.text
-        assert -1.0 < segment.average_log_probability < 0.0
-        assert 0.0 < segment.no_speech_probability < 0.6
-
-
-def test_an_english_only_model_says_english(transcripts: list[WindowTranscript]) -> None:
-    assert {transcript.language for transcript in transcripts} == {"en"}
-
-
-@pytest.mark.parametrize(
-    ("no_speech", "average", "silent"),
-    [(0.61, -1.01, True), (0.59, -1.01, False), (0.61, -0.99, False), (0.1, -0.1, False)],
-)
-def test_a_window_is_silent_if_nothing_speaks_for_its_text(
-    no_speech: float, average: float, silent: bool
-) -> None:
-    assert is_silent(Decoded((1, 2), average, no_speech)) is silent
-
-
-def test_a_silent_window_has_no_segments(transcriber: Transcriber, tiny_en: Checkpoint) -> None:
-    window = Window(3.0, np.zeros(SAMPLE_RATE, np.float32))
-    text = tiny_en.tokenizer.encode(" Thank you.", add_special_tokens=False).ids
-    said = Decoded(tuple(text), average_log_probability=-0.9, no_speech_probability=0.9)
-    (segment,) = transcriber._segments(window, said)
-    assert (segment.start_seconds, segment.end_seconds) == (3.0, 4.0)
-    assert segment.text == "Thank you."
-    made_up = replace(said, average_log_probability=-1.1)
-    assert list(transcriber._segments(window, made_up)) == []
-
-
-def small_windows(taken: list[int], count: int) -> Iterator[Window]:
-    """A second of a higher tone each; an index is put into `taken` when its window is."""
-    times = np.arange(SAMPLE_RATE) / SAMPLE_RATE
-    for index in range(count):
-        taken.append(index)
-        tone = np.sin(2 * np.pi * 200 * 2**index * times).astype(np.float32)
-        yield Window(float(index), tone)
-
-
-@pytest.fixture
-def multilingual(tiny_en: Checkpoint) -> Checkpoint:
-    """A multilingual Whisper as it comes from the factory: small, and of random weights."""
-    config = type(tiny_en.config).from_dict(tiny_en.config.to_dict())
-    config.d_model, config.encoder_layers, config.decoder_layers = 48, 1, 1
-    config.encoder_ffn_dim = config.decoder_ffn_dim = 48
-    generator = torch.Generator().manual_seed(4)
-    kept = ("layers.1.", "layers.2.", "layers.3.")
-    config.max_target_positions = 32
-    sizes = {384: 48, 1536: 48, 448: 32}
-    state = {
-        name: torch.randn([sizes.get(n, n) for n in tensor.shape], generator=generator)
-        for name, tensor in tiny_en.state.items()
-        if not any(layer in name for layer in kept)
-    }
-    # What is heard must outweigh the embedding of the one token that is fed.
-    state["model.decoder.layers.0.encoder_attn.out_proj.weight"] *= 100
-    generation = replace(tiny_en.generation, is_multilingual=True)
-    return replace(tiny_en, name="many", config=config, state=state, generation=generation)
-
-
-def test_windows_are_taken_batch_by_batch(multilingual: Checkpoint) -> None:
-    taken: list[int] = []
-    results = transcriber_of(multilingual, batch_size=2).transcribe(
-        small_windows(taken, 5), Options(language="de")
+def lasting(counts: Callable[[Recording, Stretch], int]) -> Callable[..., Said]:
+    """Each window says that many words."""
+    return lambda recording, stretch, tries: Said(
+        [(0.0, " ".join(f"word{i}" for i in range(counts(recording, stretch))), 20.0)]
     )
-    seen = [(result.window_start_seconds, len(taken)) for result in results]
-    assert seen == [(0.0, 2), (1.0, 2), (2.0, 4), (3.0, 4), (4.0, 5)]
 
 
-def test_no_windows_are_no_transcripts(transcriber: Transcriber) -> None:
-    assert list(transcriber.transcribe([], Options())) == []
+def test_no_windows_are_no_transcripts(tiny_en: Checkpoint) -> None:
+    assert list(ScriptedTranscriber(tiny_en, 2, its_time).transcribe(Queued([]))) == []
 
 
-def test_the_language_of_the_first_window_is_kept(multilingual: Checkpoint) -> None:
-    alone = [
-        next(transcriber_of(multilingual, 1).transcribe([window], Options())).language
-        for window in small_windows([], 5)
+def test_windows_of_several_recordings_share_the_batch_and_none_is_lost(
+    tiny_en: Checkpoint,
+) -> None:
+    transcriber = ScriptedTranscriber(tiny_en, 3, its_time)
+    recordings = [transcriber.begin(Options()) for _ in range(3)]
+    groups = zip(*(transcriber.windows(one, 4) for one in recordings), strict=True)
+    windows = [window for group in groups for window in group]
+    found = list(transcriber.transcribe(Queued(windows)))
+    told = {(recordings.index(one.recording), one.index): text_of(one) for one in found}
+    assert told == {(r, i): f"at {20 * i} s" for r in range(3) for i in range(4)}
+    assert len(found) == 12
+    assert set().union(*transcriber.model.fed) == {0, 1, 2}
+    assert {one.in_rows for one in recordings} == {0}
+    assert {one.language for one in recordings} == {"en"}
+
+
+def test_a_row_that_ends_takes_the_next_window_while_others_go_on(tiny_en: Checkpoint) -> None:
+    script = lasting(lambda _, stretch: 60 if stretch.start_seconds == 0 else 1)
+    transcriber = ScriptedTranscriber(tiny_en, 2, script)
+    windows = transcriber.windows(transcriber.begin(Options()), 6)
+    found = [one.index for one in transcriber.transcribe(Queued(windows))]
+    assert found == [1, 2, 3, 4, 5, 0]
+
+
+def test_nobody_waits_for_a_source_that_has_nothing_now(tiny_en: Checkpoint) -> None:
+    transcriber = ScriptedTranscriber(tiny_en, 3, its_time)
+    first, second = transcriber.windows(transcriber.begin(Options()), 2)
+    source = Queued([first, *[None] * 99, second])
+    found = transcriber.transcribe(source)
+    assert next(found).index == 0
+    assert source.left[-1] is second
+    assert source.waited[0] is True
+    assert True not in source.waited[1:], "it waited although a row had work"
+    assert next(found).index == 1
+    assert next(found, None) is None
+
+
+@pytest.mark.parametrize("hears_together", [1, 2, 3, 4])
+def test_where_windows_are_cheaper_together_rows_wait_for_each_other(
+    hears_together: int, tiny_en: Checkpoint
+) -> None:
+    script = lasting(lambda _, stretch: 1 + int(stretch.start_seconds / 20) % 5 * 3)
+    transcriber = ScriptedTranscriber(tiny_en, 4, script, hears_together)
+    source = Queued(transcriber.windows(transcriber.begin(Options()), 16))
+    found = transcriber.transcribe(source)
+    taken, together = 0, list[int]()
+    for _ in found:
+        if source.left:
+            together.append(16 - len(source.left) - taken)
+            taken = 16 - len(source.left)
+    assert not source.left
+    assert together[0] == 4
+    assert all(count == 0 or count >= hears_together for count in together), together
+    assert len(transcriber.model.heard) == 16
+
+
+def test_what_is_overdue_ends_at_once(tiny_en: Checkpoint) -> None:
+    transcriber = ScriptedTranscriber(tiny_en, 2, its_time)
+    source = Queued(transcriber.windows(transcriber.begin(Options()), 6))
+    found = transcriber.transcribe(source)
+    next(found)
+    source.overdue, steps = True, len(transcriber.model.fed)
+    assert len(list(found)) <= 1, "more than what ended in the same step"
+    assert len(transcriber.model.fed) == steps
+
+
+def test_an_abandoned_recording_frees_its_rows(tiny_en: Checkpoint) -> None:
+    counted = list[int]()
+
+    def script(recording: Recording, stretch: Stretch, tries: int) -> Said:
+        counted.append(1)
+        bad.abandoned = len(counted) > 20
+        return lasting(lambda recording, _: 80 if recording is bad else 2)(
+            recording, stretch, tries
+        )
+
+    transcriber = ScriptedTranscriber(tiny_en, 2, script)
+    bad, good = transcriber.begin(Options()), transcriber.begin(Options())
+    windows = [*transcriber.windows(bad, 2), *transcriber.windows(good, 4)]
+    found = list(transcriber.transcribe(Queued(windows)))
+    assert [one.recording for one in found] == [good] * 4
+    assert len(transcriber.model.fed) < 40, "what was abandoned was decoded to its end"
+    assert (bad.in_rows, good.in_rows) == (0, 0)
+
+
+def test_each_window_is_shown_the_text_before_it_where_that_is_asked_for(
+    tiny_en: Checkpoint,
+) -> None:
+    transcriber = ScriptedTranscriber(tiny_en, 3, its_time)
+    shown = transcriber.begin(
+        Options(condition_on_previous=True, prompt="The harbour", hotwords=("Wetherby",))
+    )
+    found = list(transcriber.transcribe(Queued(transcriber.windows(shown, 3))))
+    assert [one.index for one in found] == [0, 1, 2], "they must wait for each other"
+    assert [prompt.strip() for prompt in transcriber.model.prompts] == [
+        "Wetherby The harbour",
+        "Wetherby The harbour at 0 s",
+        "Wetherby The harbour at 0 s at 20 s",
     ]
-    assert len(set(alone)) > 1, "the windows must differ for this test to tell"
-    for batch_size in (1, 4):
-        transcriber = transcriber_of(multilingual, batch_size)
-        together = list(transcriber.transcribe(small_windows([], 5), Options()))
-        assert [transcript.language for transcript in together] == [alone[0]] * 5
 
 
-def test_a_given_language_is_kept(multilingual: Checkpoint) -> None:
-    transcriber = transcriber_of(multilingual, batch_size=2)
-    found = transcriber.transcribe(small_windows([], 3), Options(language="haw"))
-    assert [transcript.language for transcript in found] == ["haw"] * 3
+def test_windows_that_wait_for_each_other_let_other_recordings_go_on(tiny_en: Checkpoint) -> None:
+    script = lasting(lambda recording, _: 1 if recording is shown else 30)
+    transcriber = ScriptedTranscriber(tiny_en, 3, script)
+    shown = transcriber.begin(Options(condition_on_previous=True))
+    other = transcriber.begin(Options())
+    source = Queued([*transcriber.windows(other, 2), *transcriber.windows(shown, 4)])
+    found = [(one.recording is shown, one.index) for one in transcriber.transcribe(source)]
+    assert found[:4] == [(True, index) for index in range(4)]
+    assert len(found) == 6
+    assert not [prompt for prompt in transcriber.model.prompts if "word29" in prompt]
+
+
+def test_text_of_a_hot_window_is_shown_to_nobody(tiny_en: Checkpoint) -> None:
+    def script(recording: Recording, stretch: Stretch, tries: int) -> Said:
+        loops = stretch.start_seconds == 20 and tries < 3
+        text = "the boat " * 30 if loops else f"at {stretch.start_seconds:.0f} s"
+        return Said([(0.0, text, 20.0)])
+
+    transcriber = ScriptedTranscriber(tiny_en, 2, script)
+    recording = transcriber.begin(Options(condition_on_previous=True, prompt="Welcome."))
+    found = list(transcriber.transcribe(Queued(transcriber.windows(recording, 4))))
+    assert [one.segments[0].temperature for one in found] == [0.0, 0.6, 0.0, 0.0]
+    first, *again, third, fourth = (prompt.strip() for prompt in transcriber.model.prompts)
+    assert (first, third, fourth) == ("Welcome.", "", "at 40 s")
+    assert again == ["Welcome. at 0 s"] * 4
 
 
 @pytest.mark.parametrize(
     "options", [Options(), Options(language="en"), Options(prompt="Mr. Wetherby")]
 )
-def test_an_english_only_model_takes_english(transcriber: Transcriber, options: Options) -> None:
-    transcriber.check(options)
+def test_an_english_only_model_takes_english(tiny_en: Checkpoint, options: Options) -> None:
+    assert ScriptedTranscriber(tiny_en, 2, its_time).begin(options).language == "en"
 
 
 @pytest.mark.parametrize(
@@ -183,29 +170,18 @@ def test_an_english_only_model_takes_english(transcriber: Transcriber, options: 
     ],
 )
 def test_an_english_only_model_refuses_other_languages(
-    transcriber: Transcriber, options: Options, told: str
+    tiny_en: Checkpoint, options: Options, told: str
 ) -> None:
-    taken: list[int] = []
     with pytest.raises(UnsupportedOption) as refused:
-        transcriber.transcribe(small_windows(taken, 1), options)
+        ScriptedTranscriber(tiny_en, 2, its_time).begin(options)
     assert told in str(refused.value)
     assert refused.value.reason is Reason.UNSUPPORTED_OPTION
-    assert taken == []
 
 
 def test_a_multilingual_model_refuses_a_language_it_does_not_know(
     multilingual: Checkpoint,
 ) -> None:
-    transcriber = transcriber_of(multilingual, batch_size=1)
+    transcriber = ScriptedTranscriber(multilingual, 2, its_time)
     transcriber.check(Options(language="de", task=Task.TRANSLATE))
     with pytest.raises(UnsupportedOption, match=r"language='xx' .*it knows af, am, "):
         transcriber.check(Options(language="xx"))
-
-
-def test_a_prompt_shapes_the_text_and_is_no_part_of_it(
-    transcriber: Transcriber, transcripts: list[WindowTranscript], speech: list[Window]
-) -> None:
-    assert "from the Harbor office." in text_of(transcripts[0])
-    options = Options(prompt="Welcome to the harbour.")
-    (transcript,) = transcriber.transcribe(speech[:1], options)
-    assert text_of(transcript).startswith("Good morning from the Harbour Office.")
