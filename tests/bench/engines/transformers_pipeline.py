@@ -1,4 +1,7 @@
-"""transformers' pipeline: overlapping chunks of 30 s, eight at a time, merged by timestamps."""
+"""transformers' pipeline: overlapping chunks of 30 s, eight at a time, merged by timestamps.
+
+By default it searches with five beams; here it is greedy like the others.
+"""
 
 from pathlib import Path
 
@@ -24,7 +27,8 @@ def load(model: str, threads: int) -> Transcribe:
 
     def transcribe(audio: Path) -> str:
         inputs = {"raw": waveform(audio), "sampling_rate": SAMPLE_RATE}
-        text: str = recognise(inputs, return_timestamps=True)["text"]
+        heard = recognise(inputs, return_timestamps=True, generate_kwargs={"num_beams": 1})
+        text: str = heard["text"]
         return text
 
     return transcribe
