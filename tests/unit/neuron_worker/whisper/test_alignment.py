@@ -150,11 +150,11 @@ def test_the_graph_exports_with_static_shapes(small: Checkpoint, dtype: torch.dt
     assert not program.range_constraints
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 def test_the_graph_traces_with_static_shapes(small: Checkpoint) -> None:
     encoder, alignment = graphs(small)
     arguments = some_tokens(2, 20), *encoder(a_mel(2))
-    with pytest.deprecated_call(match="torch.jit.trace"):
-        traced = torch.jit.trace(alignment, arguments)
+    traced = torch.jit.trace(alignment, arguments)
     others = some_tokens(2, 20).flip(1), *encoder(a_mel(2).flip(0))
     torch.testing.assert_close(traced(*others), alignment(*others))
 

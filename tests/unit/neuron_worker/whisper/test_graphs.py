@@ -210,16 +210,15 @@ def test_the_exported_step_has_integers_of_32_bits_and_no_data_dependent_shapes(
     assert [tensor.dtype for tensor in taken] == [torch.int32] * 3
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 def test_the_graphs_trace_with_static_shapes(small: Checkpoint) -> None:
     mel, tokens = a_mel(2), some_tokens(2, 4)
     eager, to_trace = a_step(small, mel), a_step(small, mel)
     encoder = Encoder(Whisper.of(small.config, small.state))
-    with pytest.deprecated_call(match="torch.jit.trace"):
-        traced_encoder = torch.jit.trace(encoder, (mel,))
+    traced_encoder = torch.jit.trace(encoder, (mel,))
     torch.testing.assert_close(traced_encoder(mel), encoder(mel))
 
-    with pytest.deprecated_call(match="torch.jit.trace"):
-        traced = torch.jit.trace(to_trace, inputs(tokens[:, :1], 0, 0))
+    traced = torch.jit.trace(to_trace, inputs(tokens[:, :1], 0, 0))
     for i in range(4):
         arguments = inputs(tokens[:, i, None], i, i)
         torch.testing.assert_close(traced(*arguments), eager(*arguments))
