@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
@@ -75,6 +76,8 @@ class Bench:
 
 
 def main() -> int:
+    # An engine under way must not outlive the benchmark.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     given = _arguments()
     rows = chosen(given.engines)
     cache = given.cache.resolve()
