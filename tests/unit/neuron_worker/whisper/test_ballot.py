@@ -62,6 +62,17 @@ def test_windows_without_a_seat_do_not_vote() -> None:
     assert ballot.winner(None) == ("de", pytest.approx(0.6))
 
 
+def test_a_ballot_that_is_closed_elects_with_the_votes_it_has() -> None:
+    ballot = Ballot(3)
+    ballot.vote(0, ENGLISH, 1.0)
+    ballot.vote(1, GERMAN, 1.0)
+    assert ballot.winner(None) is None
+    ballot.close()
+    assert ballot.winner(None) == ("de", pytest.approx(0.6))
+    ballot.vote(2, {"en": 1.0, "de": 0.0}, 1.0)
+    assert ballot.winner(None) == ("de", pytest.approx(0.6))
+
+
 @given(st.permutations(range(3)), st.lists(st.floats(0, 1), min_size=3, max_size=3))
 def test_the_order_in_which_windows_vote_does_not_matter(
     order: list[int], speech: list[float]
