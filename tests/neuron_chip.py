@@ -16,8 +16,13 @@ from typing import IO
 import pytest
 import torch
 
+from neuron_worker.whisper.runtime import Shapes
+
 VERSION = "2.9.0.2.15.32035"
 COMPILER_VERSION = "2.26.6360.0+6f180f47"
+
+SHAPES = Shapes(batch_size=4, dtype="float32", step_tokens=4)
+"""What small models are compiled for."""
 
 DEVICE = "TESTS_NEURONX_DEVICE"
 """The environment variable that names the directory of the chip's cores, a file each."""

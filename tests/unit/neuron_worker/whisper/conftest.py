@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,8 +19,10 @@ from neuron_worker.speech import SAMPLE_RATE, SpeechCutter, Window
 from neuron_worker.whisper.checkpoint import Checkpoint, Generation, ModelConfig
 from neuron_worker.whisper.cpu import CpuModel, CpuRuntime
 from neuron_worker.whisper.graphs import Encoder
+from neuron_worker.whisper.neuron import NeuronRuntime
 from neuron_worker.whisper.runtime import Shapes
 from neuron_worker.whisper.weights import load_checkpoint
+from tests import neuron_chip
 
 RECORDINGS = Path(__file__).parents[3] / "recordings"
 REFERENCES = RECORDINGS / "references.json"
@@ -230,3 +232,19 @@ def multilingual(tiny_en: Checkpoint) -> Checkpoint:
 def one_thread() -> None:
     """As the worker's runtime has it; where cores are shared, more threads wait for each other."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def exported(small: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory that holds the small model, compiled by the stand-in for torch-neuronx."""
+    directory = tmp_path_factory.mktemp("exported")
+    with neuron_chip.installed(tmp_path_factory.mktemp("neuron")):
+        NeuronRuntime().export(small, neuron_chip.SHAPES, directory)
+    return directory
+
+
+@pytest.fixture
+def chip(tmp_path: Path) -> Iterator[Path]:
+    """The site of an installed stand-in with a chip of two cores."""
+    with neuron_chip.installed(tmp_path / "neuron") as site:
+        yield site

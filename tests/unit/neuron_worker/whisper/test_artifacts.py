@@ -1,5 +1,4 @@
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,23 +21,7 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:`torch.jit:DeprecationWarning"
 )
 
-SHAPES = Shapes(batch_size=4, dtype="float32", step_tokens=4)
-
-
-@pytest.fixture(scope="module")
-def exported(small: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory that holds the small model, compiled."""
-    directory = tmp_path_factory.mktemp("exported")
-    with neuron_chip.installed(tmp_path_factory.mktemp("neuron")):
-        NeuronRuntime().export(small, SHAPES, directory)
-    return directory
-
-
-@pytest.fixture
-def chip(tmp_path: Path) -> Iterator[Path]:
-    """The site of an installed stand-in with a chip of two cores."""
-    with neuron_chip.installed(tmp_path / "neuron") as site:
-        yield site
+SHAPES = neuron_chip.SHAPES
 
 
 @pytest.fixture

@@ -1,5 +1,4 @@
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ from neuron_worker.whisper.errors import (
     NoCoreError,
 )
 from neuron_worker.whisper.neuron import NeuronModel, NeuronRuntime
-from neuron_worker.whisper.runtime import Shapes
 from tests import neuron_chip
 
 pytestmark = pytest.mark.filterwarnings(
@@ -20,23 +18,7 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:`torch.jit:DeprecationWarning"
 )
 
-SHAPES = Shapes(batch_size=4, dtype="float32", step_tokens=4)
-
-
-@pytest.fixture(scope="module")
-def exported(small: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory that holds the small model, compiled."""
-    directory = tmp_path_factory.mktemp("exported")
-    with neuron_chip.installed(tmp_path_factory.mktemp("neuron")):
-        NeuronRuntime().export(small, SHAPES, directory)
-    return directory
-
-
-@pytest.fixture
-def chip(tmp_path: Path) -> Iterator[Path]:
-    """The site of an installed stand-in with a chip of two cores."""
-    with neuron_chip.installed(tmp_path / "neuron") as site:
-        yield site
+SHAPES = neuron_chip.SHAPES
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import random
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -26,7 +25,7 @@ from neuron_worker.whisper.errors import (
 )
 from neuron_worker.whisper.mel import log_mel
 from neuron_worker.whisper.neuron import NeuronModel, NeuronRuntime
-from neuron_worker.whisper.runtime import CompiledModel, Feed, Shapes
+from neuron_worker.whisper.runtime import CompiledModel, Feed
 from tests import greedy, neuron_chip
 
 pytestmark = pytest.mark.filterwarnings(
@@ -34,18 +33,9 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:`torch.jit:DeprecationWarning"
 )
 
-SHAPES = Shapes(batch_size=4, dtype="float32", step_tokens=4)
+SHAPES = neuron_chip.SHAPES
 
 REPOSITORY = Path(__file__).parents[4]
-
-
-@pytest.fixture(scope="module")
-def exported(small: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory that holds the small model, compiled."""
-    directory = tmp_path_factory.mktemp("exported")
-    with neuron_chip.installed(tmp_path_factory.mktemp("neuron")):
-        NeuronRuntime().export(small, SHAPES, directory)
-    return directory
 
 
 @pytest.fixture(scope="module")
@@ -55,13 +45,6 @@ def exported_tiny(tiny_en: Checkpoint, tmp_path_factory: pytest.TempPathFactory)
     with neuron_chip.installed(tmp_path_factory.mktemp("neuron")):
         NeuronRuntime().export(tiny_en, greedy.SHAPES, directory, words=False)
     return directory
-
-
-@pytest.fixture
-def chip(tmp_path: Path) -> Iterator[Path]:
-    """The site of an installed stand-in with a chip of two cores."""
-    with neuron_chip.installed(tmp_path / "neuron") as site:
-        yield site
 
 
 @pytest.fixture
