@@ -185,10 +185,10 @@ class Feeder:
             if saved := request.saved:
                 done = [window for window in saved.windows if window.track == number]
                 track.done = {window.index: window for window in done}
-                texts = [window.segments for window in done]
-                self._transcriber.resume(
-                    recording, saved.language, saved.language_probability, texts
-                )
+                if done:
+                    language, probability = done[0].language, done[0].language_probability
+                    texts = [window.segments for window in done]
+                    self._transcriber.resume(recording, language, probability, texts)
             self._owners[recording] = (request, track)
             tracks.append(track)
         return tracks

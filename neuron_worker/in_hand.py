@@ -43,6 +43,8 @@ class Track:
         self.done[result.index] = WindowDone(
             track=self.number,
             index=result.index,
+            language=self.recording.language,
+            language_probability=self.recording.language_probability,
             start_seconds=result.window.start_seconds,
             end_seconds=result.window.end_seconds,
             segments=result.segments,
@@ -102,12 +104,9 @@ class RequestInHand:
 
     def progress(self) -> Progress:
         """What to save, so that another attempt can go on from here."""
-        first = self.tracks[0].recording if self.tracks else None
         return Progress(
             request_id=self.item.request_id,
             fingerprint=self.fingerprint,
-            language=first.language if first else None,
-            language_probability=first.language_probability if first else None,
             windows=tuple(
                 track.done[index] for track in self.tracks for index in sorted(track.done)
             ),
@@ -117,15 +116,14 @@ class RequestInHand:
         """The whole of it. ValueError unless it was read to its end."""
         if self.facts is None:
             raise ValueError(f"nothing is known of {self.item.audio}")
-        languages = [track.recording.language for track in self.tracks if track.windows]
-        probabilities = [track.recording.language_probability for track in self.tracks]
+        heard = next((track.recording for track in self.tracks if track.windows), None)
         return Transcript(
             request_id=self.item.request_id,
             audio=self.item.audio,
             model=model,
             task=self.item.options.task,
-            language=next(iter(languages), self.item.options.language),
-            language_probability=next(iter(probabilities), None),
+            language=heard.language if heard else self.item.options.language,
+            language_probability=heard.language_probability if heard else None,
             audio_seconds=self.facts.seconds,
             speech_seconds=sum(track.cutter.speech_seconds for track in self.tracks),
             segments=tuple(self._segments()),

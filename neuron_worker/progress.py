@@ -16,10 +16,15 @@ FORMAT = 1
 
 
 class WindowDone(Document):
-    """One transcribed window of one track; `index` counts the track's windows."""
+    """One transcribed window of one track; `index` counts the track's windows.
+
+    The language is the one that its track had by then: every channel elects its own.
+    """
 
     track: int
     index: int
+    language: str | None = None
+    language_probability: float | None = None
     start_seconds: float
     end_seconds: float
     segments: tuple[Segment, ...]
@@ -30,8 +35,6 @@ class Progress(Document):
 
     request_id: str
     fingerprint: str
-    language: str | None = None
-    language_probability: float | None = None
     windows: tuple[WindowDone, ...] = ()
 
 
