@@ -33,6 +33,10 @@ class Said:
     languages: Mapping[str, float] = field(default_factory=lambda: {"en": 1.0})
 
 
+LOOPING = "the boat " * 30
+FULL = "The first boat leaves at the top of the hour, and there is room for everyone on it."
+"""Enough for 14 s of speech."""
+
 Script = Callable[[Recording, Stretch, int], Said]
 """Of a recording's stretch in seconds, at the first, second … try."""
 
@@ -237,3 +241,34 @@ def its_time(recording: Recording, stretch: Stretch, tries: int) -> Said:
 def text_of(transcript: WindowTranscript) -> str:
     """All that was said in a window."""
     return " ".join(segment.text for segment in transcript.segments)
+
+
+def hear(
+    checkpoint: Checkpoint,
+    script: Callable[[Stretch, int], Said],
+    *,
+    seconds: float = 20.0,
+    speech: list[tuple[float, float]] | None = None,
+    options: Options | None = None,
+) -> tuple[WindowTranscript, list[tuple[float, float]]]:
+    """One window, and the stretches that the model was given of it."""
+    transcriber = ScriptedTranscriber(
+        checkpoint, 2, lambda recording, stretch, tries: script(stretch, tries)
+    )
+    recording = transcriber.begin(options or Options())
+    windows = transcriber.windows(recording, 1, seconds=seconds, speech=speech or [])
+    [transcript] = transcriber.transcribe(Queued(windows))
+    heard = transcriber.model.heard
+    return transcript, [
+        (round(one.start_seconds, 2), round(one.end_seconds, 2)) for _, one in heard
+    ]
+
+
+def at_first(said: Said, *then: Said) -> Callable[[Stretch, int], Said]:
+    """What is said at the first try, at the second …"""
+    return lambda stretch, tries: (said, *then)[min(tries, len(then))]
+
+
+def by_start(said: dict[float, Said]) -> Callable[[Stretch, int], Said]:
+    """What is said of the stretch that starts so."""
+    return lambda stretch, tries: said[round(stretch.start_seconds, 2)]

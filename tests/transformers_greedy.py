@@ -80,4 +80,6 @@ def transformers_greedy(
 
 def _decoded(chosen: Tensor, gained: Tensor, no_speech: float, end_of_text: int) -> Decoded:
     tokens = chosen[chosen != end_of_text].tolist()
-    return Decoded(tuple(tokens), "", gained[: len(tokens) + 1].mean().item(), no_speech)
+    average = gained[: len(tokens) + 1].mean().item()
+    cut_short = end_of_text not in chosen
+    return Decoded(tuple(tokens), "", average, no_speech, cut_short=cut_short)

@@ -33,6 +33,8 @@ class Decoded:
     average_log_probability: float
     no_speech_probability: float
     temperature: float = 0.0
+    cut_short: bool = False
+    """Whether it came to the most tokens that a row may choose, before the end of what was said."""
 
     @property
     def compression_ratio(self) -> float:

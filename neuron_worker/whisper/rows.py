@@ -96,13 +96,15 @@ class Rows:
         """What a row that ended was decoded to."""
         special = self._rules.special
         count = len(row.chosen)
-        tokens = row.chosen[:-1] if row.chosen[-1] == special.end_of_text else row.chosen
+        cut_short = row.chosen[-1] != special.end_of_text
+        tokens = row.chosen if cut_short else row.chosen[:-1]
         return Decoded(
             tokens=tuple(tokens),
             text=text_of(self._tokenizer, special, tokens),
             average_log_probability=row.log_probability / count,
             no_speech_probability=row.no_speech_probability,
             temperature=row.sampling.temperature,
+            cut_short=cut_short,
         )
 
     def _note_start(self, row: Row, logits: Tensor) -> None:

@@ -89,6 +89,22 @@ def unheard_from(tokens: Sequence[int], special: SpecialTokens) -> float | None:
     return (ending[-1] - special.timestamp_begin) * TIME_PRECISION_SECONDS
 
 
+def left_for_later(
+    tokens: Sequence[int], special: SpecialTokens, min_seconds: float
+) -> tuple[int, ...]:
+    """What a decoder that was cut short finished, as if it had left the rest for later.
+
+    So it ends with two timestamps (see `unheard_from`). Dense speech takes more tokens than a row
+    may choose; openai/whisper, too, hears again from the last timestamp on (transcribe.py,
+    `last_timestamp_pos`). All is kept where less than `min_seconds` are finished.
+    """
+    begin = special.timestamp_begin
+    last = max((index for index, token in enumerate(tokens) if token >= begin), default=0)
+    if last == 0 or (tokens[last] - begin) * TIME_PRECISION_SECONDS < min_seconds:
+        return tuple(tokens)
+    return (*tokens[: last + 1], tokens[last])
+
+
 def _inside(span: Span, window_seconds: float) -> Span:
     latest_start = max(0.0, window_seconds - TIME_PRECISION_SECONDS)
     start = min(span.start_seconds, latest_start)

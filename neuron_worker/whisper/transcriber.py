@@ -26,7 +26,7 @@ from neuron_worker.whisper.mel import log_mel
 from neuron_worker.whisper.recording import Recording, Source, Utterance, WindowTranscript
 from neuron_worker.whisper.rows import Row, Rows
 from neuron_worker.whisper.runtime import CompiledModel
-from neuron_worker.whisper.timestamps import Span, spans, unheard_from
+from neuron_worker.whisper.timestamps import Span, left_for_later, spans, unheard_from
 from neuron_worker.whisper.tokens import (
     SpecialTokens,
     prompt_tokens,
@@ -250,6 +250,9 @@ class Transcriber:
         left_out = hearing.window is not hearing.utterance.window and not hearing.apart
         if decoded.is_silent or (left_out and not decoded.is_likely_speech):
             return
+        if decoded.cut_short:
+            tokens = left_for_later(decoded.tokens, self._special, REST_MIN_SECONDS)
+            decoded = replace(decoded, tokens=tokens)
         segments = self._segments(hearing, decoded)
         if hearing.thin is None:
             hearing.segments += segments

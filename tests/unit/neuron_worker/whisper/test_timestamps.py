@@ -6,7 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers.generation.logits_process import WhisperTimeStampLogitsProcessor
 
-from neuron_worker.whisper.timestamps import Span, forbid_by_time, spans, unheard_from
+from neuron_worker.whisper.timestamps import (
+    Span,
+    forbid_by_time,
+    left_for_later,
+    spans,
+    unheard_from,
+)
 from neuron_worker.whisper.tokens import SpecialTokens
 
 SPECIAL = SpecialTokens(
@@ -129,3 +135,32 @@ def test_two_timestamps_at_the_end_say_that_speech_goes_on(
     tokens: list[int], expected: float | None
 ) -> None:
     assert unheard_from(tokens, SPECIAL) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "expected"),
+    [
+        pytest.param([], [], id="nothing"),
+        pytest.param([BEGIN, 1, 2], [BEGIN, 1, 2], id="nothing finished"),
+        pytest.param(
+            [BEGIN, 1, BEGIN + 4, BEGIN + 4, 2],
+            [BEGIN, 1, BEGIN + 4, BEGIN + 4, 2],
+            id="too little",
+        ),
+        pytest.param(
+            [BEGIN, 1, BEGIN + 20, BEGIN + 25, 2, 3],
+            [BEGIN, 1, BEGIN + 20, BEGIN + 25, BEGIN + 25],
+            id="in a segment",
+        ),
+        pytest.param(
+            [BEGIN, 1, BEGIN + 20], [BEGIN, 1, BEGIN + 20, BEGIN + 20], id="between segments"
+        ),
+    ],
+)
+def test_a_decoder_that_is_cut_short_leaves_the_segment_that_it_is_in(
+    tokens: list[int], expected: list[int]
+) -> None:
+    left = left_for_later(tokens, SPECIAL, min_seconds=0.1)
+    assert left == tuple(expected)
+    if len(left) > len(tokens) or left != tuple(tokens):
+        assert unheard_from(left, SPECIAL) == pytest.approx((left[-1] - BEGIN) * 0.02)

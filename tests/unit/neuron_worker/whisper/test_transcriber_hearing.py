@@ -1,10 +1,9 @@
-"""What the transcriber makes of a window: heat, parts, what was left out, words.
+"""What the transcriber hears again: what the decoder leaves, passes over or says too little of.
 
 A model says what a script tells it to, so that every way a window can go is gone.
 """
 
 import random
-from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -14,46 +13,17 @@ from neuron_worker.contract import Options, TimestampLevel
 from neuron_worker.speech import Stretch
 from neuron_worker.transcript import Doubt
 from neuron_worker.whisper.checkpoint import Checkpoint
-from neuron_worker.whisper.fallback import TEMPERATURES
-from neuron_worker.whisper.recording import Recording, WindowTranscript
-from tests.scripted import Queued, Said, ScriptedTranscriber, text_of
-
-LOOPING = "the boat " * 30
-FULL = "The first boat leaves at the top of the hour, and there is room for everyone on it."
-"""Enough for 14 s of speech."""
-
-Heard = list[tuple[float, float]]
-
-
-def hear(
-    tiny_en: Checkpoint,
-    script: Callable[[Stretch, int], Said],
-    *,
-    seconds: float = 20.0,
-    speech: list[tuple[float, float]] | None = None,
-    options: Options | None = None,
-) -> tuple[WindowTranscript, Heard]:
-    """One window, and the stretches that the model was given of it."""
-    transcriber = ScriptedTranscriber(
-        tiny_en, 2, lambda recording, stretch, tries: script(stretch, tries)
-    )
-    recording = transcriber.begin(options or Options())
-    windows = transcriber.windows(recording, 1, seconds=seconds, speech=speech or [])
-    [transcript] = transcriber.transcribe(Queued(windows))
-    heard = transcriber.model.heard
-    return transcript, [
-        (round(one.start_seconds, 2), round(one.end_seconds, 2)) for _, one in heard
-    ]
-
-
-def at_first(said: Said, *then: Said) -> Callable[[Stretch, int], Said]:
-    """What is said at the first try, at the second …"""
-    return lambda stretch, tries: (said, *then)[min(tries, len(then))]
-
-
-def by_start(said: dict[float, Said]) -> Callable[[Stretch, int], Said]:
-    """What is said of the stretch that starts so."""
-    return lambda stretch, tries: said[round(stretch.start_seconds, 2)]
+from neuron_worker.whisper.recording import Recording
+from tests.scripted import (
+    FULL,
+    LOOPING,
+    Queued,
+    Said,
+    ScriptedTranscriber,
+    at_first,
+    by_start,
+    hear,
+)
 
 
 def test_segments_say_when_they_were_said_and_how_sure_they_are(tiny_en: Checkpoint) -> None:
@@ -71,74 +41,6 @@ def test_segments_say_when_they_were_said_and_how_sure_they_are(tiny_en: Checkpo
         assert (segment.temperature, segment.channel) == (0.0, None)
 
 
-def test_a_window_that_loops_is_decoded_again_hotter(tiny_en: Checkpoint) -> None:
-    loops, good = Said([(0.0, LOOPING, 20.0)]), Said([(0.0, FULL, 20.0)])
-    transcript, heard = hear(tiny_en, at_first(loops, loops, good))
-    assert text_of(transcript) == FULL
-    assert transcript.segments[0].temperature == 0.4
-    assert heard == [(0.0, 20.0)], "the audio need not be heard again"
-
-
-def test_a_window_of_unlikely_text_is_decoded_again_hotter(tiny_en: Checkpoint) -> None:
-    unsure = Said([(0.0, f"Bananas, {FULL}", 20.0)], sure=False)
-    transcript, _ = hear(tiny_en, at_first(unsure, Said([(0.0, FULL, 20.0)])))
-    assert (text_of(transcript), transcript.segments[0].temperature) == (FULL, 0.2)
-
-
-def test_text_that_loops_at_all_temperatures_is_told_with_its_doubt(tiny_en: Checkpoint) -> None:
-    transcript, _ = hear(tiny_en, at_first(Said([(0.0, LOOPING, 20.0)])))
-    [segment] = transcript.segments
-    assert segment.doubts == (Doubt.REPETITION,)
-    assert segment.compression_ratio > 2.4
-    assert segment.temperature in TEMPERATURES
-
-
-@pytest.mark.parametrize(("sure", "no_speech", "told"), [(False, 0.9, False), (True, 0.9, True)])
-def test_text_made_up_over_silence_is_not_told(
-    sure: bool, no_speech: float, told: bool, tiny_en: Checkpoint
-) -> None:
-    said = Said([(0.0, FULL, 8.0)], sure=sure, no_speech=no_speech)
-    transcript, heard = hear(tiny_en, at_first(said))
-    assert bool(transcript.segments) is told
-    assert heard == [(0.0, 20.0)]
-
-
-def test_a_poor_window_is_heard_in_its_parts(tiny_en: Checkpoint) -> None:
-    script = {
-        0.0: Said([(0.0, LOOPING, 20.0)]),
-        6.5: Said([(0.0, "The second part of it is this one.", 5.5)]),
-        12.5: Said([(0.0, "The third part of it is this one.", 5.5)]),
-    }
-
-    def hears(stretch: Stretch, tries: int) -> Said:
-        if stretch.end_seconds < 20 and stretch.start_seconds == 0:
-            return Said([(0.0, "The first part of it is this one.", 5.5)])
-        return by_start(script)(stretch, tries)
-
-    transcript, heard = hear(tiny_en, hears, speech=[(0.5, 6), (7, 12), (13, 19)])
-    assert heard == [(0.0, 20.0), (0.0, 6.5), (6.5, 12.5), (12.5, 20.0)]
-    assert [segment.text.split()[1] for segment in transcript.segments] == [
-        "first",
-        "second",
-        "third",
-    ]
-    assert [segment.start_seconds for segment in transcript.segments] == [0.0, 6.5, 12.5]
-    assert {segment.temperature for segment in transcript.segments} == {0.0}
-
-
-def test_a_part_that_is_poor_is_decoded_hotter_and_not_cut_again(tiny_en: Checkpoint) -> None:
-    def script(stretch: Stretch, tries: int) -> Said:
-        if stretch.seconds == 20 or (stretch.start_seconds == 0 and tries == 0):
-            return Said([(0.0, LOOPING, 9.0)])
-        return Said([(0.0, FULL, 9.0)])
-
-    speech = [(0.5, 3), (4, 9.5), (10.5, 19)]
-    transcript, heard = hear(tiny_en, script, speech=speech)
-    assert heard[0] == (0.0, 20.0)
-    assert heard[1:] == [(0.0, 3.5), (3.5, 10.0), (10.0, 20.0)]
-    assert [segment.temperature for segment in transcript.segments] == [0.2, 0.0, 0.0]
-
-
 def test_what_the_decoder_leaves_for_the_next_window_is_heard_now(tiny_en: Checkpoint) -> None:
     script = {
         0.0: Said([(0.0, "One.", 4.0)], ending=[4.0]),
@@ -151,6 +53,28 @@ def test_what_the_decoder_leaves_for_the_next_window_is_heard_now(tiny_en: Check
         (0.0, 4.0, "One."),
         (4.0, 9.0, "Two."),
         (9.0, 19.5, "Three."),
+    ]
+
+
+def words(count: int, seed: int) -> str:
+    """Numbers of three digits, each a token."""
+    return " ".join(map(str, random.Random(seed).sample(range(100, 1000), count)))
+
+
+def test_speech_too_dense_for_one_row_is_heard_on_where_the_decoder_was_cut_short(
+    tiny_en: Checkpoint,
+) -> None:
+    """A row chooses at most 224 tokens; some languages take as many in twenty seconds."""
+    first, second = (words(120, seed) for seed in (0, 1))
+    script = {
+        0.0: Said([(0.0, first, 9.0), (9.5, second, 20.0)]),
+        9.5: Said([(0.0, second, 10.5)]),
+    }
+    transcript, heard = hear(tiny_en, by_start(script))
+    assert heard == [(0.0, 20.0), (9.5, 20.0)]
+    assert [(s.start_seconds, s.end_seconds, s.text) for s in transcript.segments] == [
+        (0.0, 9.0, first),
+        (9.5, 20.0, second),
     ]
 
 
