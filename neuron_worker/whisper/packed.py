@@ -5,11 +5,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-WEIGHT_MAX = 127
-"""8-bit weights lie between this and its negative."""
+WHOLE_MAX = 127
+"""8-bit weights and inputs lie between this and its negative."""
 
-INPUT_STEPS = 255
-"""From the least input to the largest, in 8 bits."""
+SIGN_BIT = 128
+"""oneDNN's fast kernels take inputs from 0 to 255 and are told which of them stands for zero."""
 
 LEAST_STEP = 1e-9
 """Inputs that are all zero still have a step."""
@@ -44,19 +44,19 @@ class PackedLinear(nn.Module):
 class ByteLinear(nn.Module):
     """A linear layer of 8-bit weights, with a scale for each output, over inputs made 8-bit.
 
-    The range of each row's inputs is found anew at each call, so nothing needs calibration, and
-    what a row gives does not depend on those beside it.
+    The range of each token's inputs is found anew at each call, so nothing needs calibration, and
+    what a token gives does not depend on those beside it. Zero keeps its value: most of what GELU
+    lets through is near it, however large the rest.
     """
 
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
         weight = linear.weight.detach()
         least = torch.finfo(torch.float32).tiny
-        self.scales = weight.abs().amax(dim=1).clamp(min=least) / WEIGHT_MAX
+        self.scales = weight.abs().amax(dim=1).clamp(min=least) / WHOLE_MAX
         self.zeros = torch.zeros(len(weight), dtype=torch.int64)
         self.whole = (weight / self.scales.unsqueeze(1)).round().to(torch.int8)
         self.packed = torch.ops.onednn.qlinear_prepack(self.whole, None)
-        self.sums = self.weight.sum(dim=1)
         self.bias = linear.bias
 
     @property
@@ -65,26 +65,22 @@ class ByteLinear(nn.Module):
         return self.whole.float() * self.scales.unsqueeze(1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, ..., in] to [B, ..., out]."""
-        if len(x) == 1:
-            step, per_unit, zero = (number.item() for number in _range(*x.aminmax()))
-            return self._multiplied(x.mul(per_unit).add_(zero), step, int(zero), self.bias)
-        each = (-1, *[1] * (x.dim() - 1))
-        bounds = x.flatten(1).aminmax(dim=1)
-        steps, per_units, zeros = (numbers.view(each) for numbers in _range(*bounds))
-        y = self._multiplied(x.mul(per_units).add_(zeros), 1.0, 0, None)
-        scaled = y.addcmul_(zeros, self.sums, value=-1).mul_(steps)
-        return scaled if self.bias is None else scaled.add_(self.bias)
+        """[..., in] to [..., out]."""
+        tokens = x.flatten(0, -2)
+        steps = tokens.abs().amax(dim=1, keepdim=True).div_(WHOLE_MAX).clamp_(min=LEAST_STEP)
+        y = self._multiplied(tokens.div(steps).round_().to(torch.int8))
+        scaled = y.mul_(steps) if self.bias is None else torch.addcmul(self.bias, y, steps, out=y)
+        return scaled.view(*x.shape[:-1], -1)
 
-    def _multiplied(self, counts: Tensor, step: float, zero: int, bias: Tensor | None) -> Tensor:
+    def _multiplied(self, whole: Tensor) -> Tensor:
         y: Tensor = torch.ops.onednn.qlinear_pointwise(
-            counts.round_().clamp_(0, INPUT_STEPS).to(torch.uint8).flatten(0, -2),
-            step,
-            zero,
+            whole.view(torch.uint8).bitwise_xor_(SIGN_BIT),
+            1.0,
+            SIGN_BIT,
             self.packed,
             self.scales,
             self.zeros,
-            bias,
+            None,
             1.0,
             0,
             torch.float32,
@@ -92,17 +88,7 @@ class ByteLinear(nn.Module):
             [],
             "",
         )
-        return y.view(*counts.shape[:-1], -1)
-
-
-def _range(lowest: Tensor, highest: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """An input's step, steps per unit, and the whole number of steps that stands for zero.
-
-    Zero keeps its value: most of what GELU lets through is near it, however large the rest.
-    """
-    least, most = lowest.clamp(max=0), highest.clamp(min=0)
-    step = ((most - least) / INPUT_STEPS).clamp(min=LEAST_STEP)
-    return step, 1 / step, (-least / step).round()
+        return y
 
 
 def pack(module: nn.Module, packed: Callable[[nn.Linear], nn.Module]) -> None:

@@ -22,7 +22,7 @@ from neuron_worker.whisper.tokens import SpecialTokens
 BYTE_ERROR_MAX = 0.02
 """Of an 8-bit layer: the error's share of the output, both as root mean squares.
 
-Weights and inputs rounded to 127 and 255 steps of their ranges are off by 0.3 % of a normal
+Weights and inputs rounded to 127 steps on either side of zero are off by 0.3 % of a normal
 distribution's standard deviation each; outliers widen the ranges.
 """
 
