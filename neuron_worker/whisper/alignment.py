@@ -107,6 +107,7 @@ def _weights(attention: Attention, x: Tensor, keys: Tensor, heads: list[int]) ->
         return {}
     queries = attention.q_proj(x).unflatten(-1, (attention.heads, -1))
     queries = queries * queries.shape[-1] ** -0.5
+    keys = keys.to(queries.dtype)
     return {
         head: (queries[:, :, head] @ keys[:, head].transpose(-1, -2)).softmax(-1, torch.float32)
         for head in heads

@@ -64,11 +64,12 @@ class LayerNorm(nn.LayerNorm):
 
 
 class Attention(nn.Module):
-    """The four projections around one attention."""
+    """The four projections around one attention, which a runtime may replace by another."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
+        self.attention = attention
         self.q_proj = Linear(width, width)
         self.k_proj = Linear(width, width, bias=False)
         self.v_proj = Linear(width, width)
@@ -80,7 +81,7 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
         """What `x` [B, T, width] finds in keys and values, [B, T, width]."""
-        found = attention(self._split(self.q_proj(x)), keys, values, mask)
+        found = self.attention(self._split(self.q_proj(x)), keys, values, mask)
         projected: Tensor = self.out_proj(found.transpose(1, 2).flatten(2))
         return projected
 

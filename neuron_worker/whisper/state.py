@@ -48,21 +48,26 @@ class DecoderState(nn.Module):
         batch_size: int,
         dtype: torch.dtype = torch.float32,
         spare: int = 0,
+        heard_dtype: torch.dtype | None = None,
     ) -> "DecoderState":
         """A state for `batch_size` rows, as long as the model's context and `spare` places more.
 
         The spare places take what is fed only to fill up a fixed shape. All is zeroed: what a mask
-        hides must still be finite.
+        hides must still be finite. What was heard may be kept in a type of its own.
         """
         heads = config.decoder_attention_heads
         size = config.d_model // heads
         self_shape = (batch_size, heads, config.max_target_positions + spare, size)
         cross_shape = (batch_size, heads, config.max_source_positions, size)
+        heard_dtype = heard_dtype or dtype
         return cls(
             [
                 LayerState(
                     (torch.zeros(self_shape, dtype=dtype), torch.zeros(self_shape, dtype=dtype)),
-                    (torch.zeros(cross_shape, dtype=dtype), torch.zeros(cross_shape, dtype=dtype)),
+                    (
+                        torch.zeros(cross_shape, dtype=heard_dtype),
+                        torch.zeros(cross_shape, dtype=heard_dtype),
+                    ),
                 )
                 for _ in range(config.decoder_layers)
             ]
