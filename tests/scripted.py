@@ -31,6 +31,8 @@ class Said:
     sure: bool = True
     no_speech: float = 0.0
     languages: Mapping[str, float] = field(default_factory=lambda: {"en": 1.0})
+    more: "Said | None" = None
+    """What it says after all that when it must not end there; begins at the last timestamp."""
 
 
 LOOPING = "the boat " * 30
@@ -119,9 +121,14 @@ class ScriptedModel:
         return logits
 
     def _saying(self, script: Said, chosen: int) -> Tensor:
-        tokens = [*self._spoken(script), self._special.end_of_text]
-        logits = torch.full((self.config.vocab_size,), SURE if script.sure else UNSURE)
-        logits[tokens[min(chosen, len(tokens) - 1)]] = 0.0
+        end = self._special.end_of_text
+        spoken = self._spoken(script)
+        more = [*self._spoken(script.more)[1:], end] if script.more else [end]
+        said = script.more if script.more and chosen >= len(spoken) else script
+        logits = torch.full((self.config.vocab_size,), SURE if said.sure else UNSURE)
+        logits[[*spoken, *more][min(chosen, len(spoken) + len(more) - 1)]] = 0.0
+        if chosen == len(spoken):
+            logits[end] = 1.0
         return logits
 
     def _no_speech_logit(self, script: Said, logits: Tensor) -> float:

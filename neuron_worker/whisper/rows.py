@@ -7,6 +7,7 @@ that have something to say are fed in one step: prompts, too, go along with the 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
@@ -14,6 +15,15 @@ from neuron_worker.whisper.decoding import Choice, Rules, Sampling
 from neuron_worker.whisper.fallback import Decoded
 from neuron_worker.whisper.runtime import CompiledModel, Feed
 from neuron_worker.whisper.tokens import text_of
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a row ended: what it chose, how likely that was, and how likely the end alone."""
+
+    chosen: tuple[int, ...]
+    log_probability: float
+    of_end: float
 
 
 @dataclass(slots=True)
@@ -35,6 +45,10 @@ class Row:
     start_logits: Tensor | None = None
     """[vocabulary] after `start`, once that is fed."""
     ended: bool = False
+    end_log_probability: float = 0.0
+    """That of the end-of-text it chose."""
+    went_on: Ending | None = None
+    """The end that it had to take back last."""
 
     @property
     def prompt_tokens(self) -> int:
@@ -60,6 +74,19 @@ class Row:
         self.sampling = sampling
         self.chosen, self.log_probability, self.ended = [], 0.0, False
         self.position = self.prompt_tokens - 1
+        self.went_on = None
+
+    def go_on(self) -> None:
+        """Say something in the place of the end-of-text that it chose."""
+        self.went_on = Ending(tuple(self.chosen), self.log_probability, self.end_log_probability)
+        self.chosen.pop()
+        self.log_probability -= self.end_log_probability
+        self.position -= 1
+        self.ended = False
+
+    def take_back(self, ending: Ending) -> None:
+        """End as it did before it went on."""
+        self.chosen, self.log_probability = list(ending.chosen), ending.log_probability
 
 
 class Rows:
@@ -94,14 +121,22 @@ class Rows:
 
     def decoded(self, row: Row) -> Decoded:
         """What a row that ended was decoded to."""
+        return self._decoded(row, row.chosen, row.log_probability)
+
+    def said_since(self, row: Row, ending: Ending) -> Decoded:
+        """What a row that ended again was decoded to since it went on."""
+        before = ending.log_probability - ending.of_end
+        more = row.chosen[len(ending.chosen) - 1 :]
+        return self._decoded(row, more, row.log_probability - before)
+
+    def _decoded(self, row: Row, chosen: Sequence[int], log_probability: float) -> Decoded:
         special = self._rules.special
-        count = len(row.chosen)
-        cut_short = row.chosen[-1] != special.end_of_text
-        tokens = row.chosen if cut_short else row.chosen[:-1]
+        cut_short = chosen[-1] != special.end_of_text
+        tokens = chosen if cut_short else chosen[:-1]
         return Decoded(
             tokens=tuple(tokens),
             text=text_of(self._tokenizer, special, tokens),
-            average_log_probability=row.log_probability / count,
+            average_log_probability=log_probability / len(chosen),
             no_speech_probability=row.no_speech_probability,
             temperature=row.sampling.temperature,
             cut_short=cut_short,
@@ -113,6 +148,9 @@ class Rows:
         row.no_speech_probability = float(chances[self._rules.special.no_speech])
 
     def _choose(self, rows: Sequence[Row], logits: Tensor) -> None:
+        for index, row in enumerate(rows):
+            if row.went_on and len(row.chosen) < len(row.went_on.chosen):
+                logits[index, self._rules.special.end_of_text] = -torch.inf
         choices = self._rules.choose(
             logits, [row.chosen for row in rows], [row.sampling for row in rows]
         )
@@ -122,6 +160,7 @@ class Rows:
     def _take(self, row: Row, choice: Choice) -> None:
         row.chosen.append(choice.token)
         row.log_probability += choice.log_probability
+        row.end_log_probability = choice.log_probability
         context = self._model.config.max_target_positions
         row.ended = (
             choice.token == self._rules.special.end_of_text

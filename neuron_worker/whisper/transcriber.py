@@ -34,7 +34,7 @@ from neuron_worker.whisper.tokens import (
     start_of_prompt,
     text_of,
 )
-from neuron_worker.whisper.unheard import Missed, missed, parts
+from neuron_worker.whisper.unheard import Missed, is_too_fast, missed, parts, spoken_seconds
 from neuron_worker.whisper.words import words_of
 
 __all__ = ["Recording", "Transcriber", "UnsupportedOption", "Utterance", "WindowTranscript"]
@@ -44,6 +44,9 @@ ENGLISH = "en"
 
 REST_MIN_SECONDS = 1.0
 """Less than this is not decoded again, neither left behind a window's last segment nor gained."""
+
+GO_ON_MIN_SECONDS = 0.5
+"""A row goes on for this much speech behind its last segment, which costs but a few steps."""
 
 CONDITION_TEMPERATURE_MAX = 0.5
 """Text decoded hotter than this is no good prompt for the next window (openai/whisper,
@@ -209,7 +212,7 @@ class Transcriber:
         row = hearing.row
         if row.rest is None:
             self._vote(hearing)
-        if not row.ended:
+        if not row.ended or self._goes_on(hearing):
             return None
         hearing.tries.append(self._rows.decoded(row))
         temperature = next_temperature(hearing.tries[-1])
@@ -222,6 +225,35 @@ class Transcriber:
             self._hear_again(hearing, hearing.missed.pop())
             return None
         return self._settled(hearing)
+
+    def _goes_on(self, hearing: _Hearing) -> bool:
+        """Have a row that stopped while somebody speaks on say more, without another pass.
+
+        Whisper leaves a segment that it begins to the next window, which here begins later. What
+        it says of it when it must is kept while it is likely; else it is heard again.
+        """
+        row = hearing.row
+        if row.chosen[-1] != self._special.end_of_text:
+            return False
+        if ending := row.went_on:
+            more = self._rows.said_since(row, ending)
+            rest = self._rest_of_window(hearing, ending.chosen[:-1])
+            if not more.is_good or rest is None or is_too_fast(more.text, rest):
+                row.take_back(ending)
+                return False
+        rest = self._rest_of_window(hearing, row.chosen[:-1])
+        if rest is None or spoken_seconds(hearing.window.speech, rest) < GO_ON_MIN_SECONDS:
+            return False
+        row.go_on()
+        return True
+
+    def _rest_of_window(self, hearing: _Hearing, tokens: Sequence[int]) -> Stretch | None:
+        """What two timestamps at the end of the tokens leave of the window."""
+        start_seconds = unheard_from(tokens, self._special)
+        if start_seconds is None:
+            return None
+        window = hearing.window
+        return Stretch(window.start_seconds + start_seconds, window.end_seconds)
 
     def _take_apart(self, hearing: _Hearing) -> bool:
         """Have the parts of a poor window heard instead of it, which helps more often than heat."""
@@ -266,9 +298,8 @@ class Transcriber:
         """What must be heard again, the last first; always less than the window."""
         window = hearing.window
         found = missed(window, segments)
-        start_seconds = unheard_from(decoded.tokens, self._special)
-        if start_seconds is not None:
-            rest = Stretch(window.start_seconds + start_seconds, window.end_seconds)
+        rest = self._rest_of_window(hearing, decoded.tokens)
+        if rest is not None:
             found = [Missed(_until(rest, one.stretch), one.thin) for one in found]
             found.append(Missed(rest))
         longest = window.end_seconds - window.start_seconds - REST_MIN_SECONDS

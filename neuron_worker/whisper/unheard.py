@@ -36,6 +36,9 @@ SLOWEST_BYTES_PER_SECOND = 6.0
 In UTF-8, English takes 12 to 15 bytes a second, Chinese 12 to 15 as well.
 """
 
+FASTEST_CHARACTERS_PER_SECOND = 25.0
+"""Nobody says more in a second: hasty English is 20."""
+
 
 @dataclass(frozen=True, slots=True)
 class Missed:
@@ -64,15 +67,25 @@ def missed(window: Window, segments: Sequence[Segment]) -> list[Missed]:
     return sorted(found, key=lambda one: one.stretch.start_seconds)
 
 
-def _is_thin(segment: Segment, speech: Sequence[Stretch]) -> bool:
-    spoken = sum(
+def is_too_fast(text: str, stretch: Stretch) -> bool:
+    """Whether nobody can have said so much in so short a time."""
+    return len(text) > FASTEST_CHARACTERS_PER_SECOND * stretch.seconds
+
+
+def spoken_seconds(speech: Sequence[Stretch], within: Stretch) -> float:
+    """How much of a stretch is speech."""
+    return sum(
         max(
             0.0,
-            min(stretch.end_seconds, segment.end_seconds)
-            - max(stretch.start_seconds, segment.start_seconds),
+            min(stretch.end_seconds, within.end_seconds)
+            - max(stretch.start_seconds, within.start_seconds),
         )
         for stretch in speech
     )
+
+
+def _is_thin(segment: Segment, speech: Sequence[Stretch]) -> bool:
+    spoken = spoken_seconds(speech, Stretch(segment.start_seconds, segment.end_seconds))
     seconds_said = len(segment.text.encode()) / SLOWEST_BYTES_PER_SECOND
     return spoken - seconds_said >= UNHEARD_MIN_SECONDS
 

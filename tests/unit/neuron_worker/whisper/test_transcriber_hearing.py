@@ -26,6 +26,11 @@ from tests.scripted import (
 )
 
 
+def words(count: int, seed: int) -> str:
+    """Numbers of three digits, each a token."""
+    return " ".join(map(str, random.Random(seed).sample(range(100, 1000), count)))
+
+
 def test_segments_say_when_they_were_said_and_how_sure_they_are(tiny_en: Checkpoint) -> None:
     said = Said([(1.0, "Good morning.", 2.5), (3.0, "Thanks for watching.", 4.0)], no_speech=0.25)
     transcript, heard = hear(tiny_en, at_first(said))
@@ -56,9 +61,59 @@ def test_what_the_decoder_leaves_for_the_next_window_is_heard_now(tiny_en: Check
     ]
 
 
-def words(count: int, seed: int) -> str:
-    """Numbers of three digits, each a token."""
-    return " ".join(map(str, random.Random(seed).sample(range(100, 1000), count)))
+def test_a_row_that_stops_while_somebody_speaks_on_says_the_rest(tiny_en: Checkpoint) -> None:
+    said = Said([(0.0, "One.", 4.0)], ending=[4.0], more=Said([(4.0, "Two, and three.", 19.0)]))
+    transcript, heard = hear(tiny_en, at_first(said), speech=[(2, 4), (15, 19)])
+    assert heard == [(0.0, 20.0)], "another pass of the encoder"
+    assert [(s.start_seconds, s.end_seconds, s.text) for s in transcript.segments] == [
+        (0.0, 4.0, "One."),
+        (4.0, 19.0, "Two, and three."),
+    ]
+    for segment in transcript.segments:
+        assert segment.average_log_probability == pytest.approx(0.0, abs=0.01)
+
+
+def test_a_row_says_more_as_often_as_it_stops_too_early(tiny_en: Checkpoint) -> None:
+    """And what it cannot go on from is heard by itself."""
+    more = Said([(4.0, "Two, and three.", 9.0)], ending=[9.0])
+    script = {
+        0.0: Said([(0.0, "One.", 4.0)], ending=[4.0], more=more),
+        9.0: Said([(0.0, "Four.", 11.0)]),
+    }
+    transcript, heard = hear(tiny_en, by_start(script), speech=[(2, 4), (5, 8), (9, 11)])
+    assert heard == [(0.0, 20.0), (9.0, 20.0)]
+    assert [s.text for s in transcript.segments] == ["One.", "Two, and three.", "Four."]
+    for segment in transcript.segments:
+        assert segment.average_log_probability == pytest.approx(0.0, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        Said([(4.0, "Perhaps it was this.", 19.0)], sure=False),
+        Said([(4.0, LOOPING, 19.0)]),
+        Said([(4.0, words(110, seed=2), 19.0)]),
+    ],
+    ids=["unlikely", "looping", "too fast"],
+)
+def test_what_a_row_makes_up_when_it_must_go_on_is_heard_again(
+    more: Said, tiny_en: Checkpoint
+) -> None:
+    script = {
+        0.0: Said([(0.0, "One.", 4.0)], ending=[4.0], more=more),
+        4.0: Said([(0.0, "Two, and three.", 16.0)]),
+    }
+    transcript, heard = hear(tiny_en, by_start(script), speech=[(2, 3.9), (4.1, 8)])
+    assert heard == [(0.0, 20.0), (4.0, 20.0)]
+    assert [segment.text for segment in transcript.segments] == ["One.", "Two, and three."]
+    assert transcript.segments[0].average_log_probability == pytest.approx(0.0, abs=0.2)
+
+
+def test_a_row_does_not_go_on_into_silence(tiny_en: Checkpoint) -> None:
+    said = Said([(0.0, "One.", 4.0)], ending=[4.0], more=Said([(4.0, "Thanks.", 5.0)]))
+    script = by_start({0.0: said, 4.0: Said([(0.0, "Hm.", 1.0)], no_speech=0.9)})
+    transcript, _ = hear(tiny_en, script, speech=[(2, 4.4)])
+    assert [segment.text for segment in transcript.segments] == ["One."]
 
 
 def test_speech_too_dense_for_one_row_is_heard_on_where_the_decoder_was_cut_short(
@@ -135,7 +190,7 @@ def test_what_is_told_instead_of_a_thin_segment_is_told_once(tiny_en: Checkpoint
         if stretch.seconds > 25:
             return Said([(0.0, "Yes.", 30.0)])
         if stretch.start_seconds == 0:
-            return Said([(0.0, "Yes, indeed.", 14.0)])
+            return Said([(0.0, "Yes, indeed.", 12.6)])
         return Said([(0.0, FULL, 14.0)])
 
     speech = [(0.0, 7.0), (7.2, 14.5), (15.5, 30.0)]

@@ -9,14 +9,17 @@ from neuron_worker.speech import SAMPLE_RATE, Stretch, Window
 from neuron_worker.transcript import Segment
 from neuron_worker.whisper.unheard import (
     BORDER_SECONDS,
+    FASTEST_CHARACTERS_PER_SECOND,
     PADDING_SECONDS,
     PART_MIN_SECONDS,
     PART_PAUSE_SECONDS,
     SLOWEST_BYTES_PER_SECOND,
     UNHEARD_MIN_SECONDS,
     Missed,
+    is_too_fast,
     missed,
     parts,
+    spoken_seconds,
 )
 
 START = 100.0
@@ -98,6 +101,22 @@ def test_a_segment_may_say_a_little_less_than_its_speech(seconds: float) -> None
     enough = round((seconds - UNHEARD_MIN_SECONDS) * SLOWEST_BYTES_PER_SECOND)
     assert again(window((0, seconds)), said(0, seconds, "x" * (enough + 1))) == []
     assert again(window((0, seconds)), said(0, seconds, "x" * (enough - 1))) != []
+
+
+def test_only_so_much_can_be_said_in_a_time() -> None:
+    stretch = Stretch(10.0, 12.0)
+    most = int(2 * FASTEST_CHARACTERS_PER_SECOND)
+    assert not is_too_fast("x" * most, stretch)
+    assert is_too_fast("x" * (most + 1), stretch)
+    # A letter is a letter, however many bytes it takes.
+    assert not is_too_fast("ж" * most, stretch)
+
+
+def test_what_is_spoken_of_a_stretch_lies_within_it() -> None:
+    speech = [Stretch(0, 3), Stretch(4, 5), Stretch(7, 9), Stretch(10, 11)]
+    assert spoken_seconds(speech, Stretch(2, 8)) == 3
+    assert spoken_seconds(speech, Stretch(5.5, 6.5)) == 0
+    assert spoken_seconds([], Stretch(2, 8)) == 0
 
 
 def test_chinese_says_more_with_fewer_characters() -> None:
