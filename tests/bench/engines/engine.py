@@ -19,15 +19,16 @@ def arguments() -> argparse.ArgumentParser:
     """What every engine takes."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--audio", type=Path, required=True)
-    parser.add_argument("--warm-up", type=Path, required=True, help="a short file, not timed")
+    parser.add_argument("--warm-up", type=Path, help="a short file, not timed")
     parser.add_argument("--model", required=True, help="where the engine's layout of it is")
     parser.add_argument("--threads", type=int, required=True)
     return parser
 
 
-def measure(transcribe: Transcribe, audio: Path, warm_up: Path) -> None:
+def measure(transcribe: Transcribe, audio: Path, warm_up: Path | None) -> None:
     """Write the seconds, the peak memory and the text as the last line of stdout."""
-    transcribe(warm_up)
+    if warm_up:
+        transcribe(warm_up)
     started = time.perf_counter()
     text = transcribe(audio)
     measured = {

@@ -16,7 +16,8 @@ from neuron_worker.whisper.weights import load_checkpoint
 from tests.bench.engines.engine import Transcribe, arguments, measure
 
 AUDIO_MAX_SECONDS = 86_400.0
-BATCH_SIZE = 8
+BATCH_SIZE = 16
+"""Faster here than 8, which is as fast as 16 for the batched peers."""
 
 
 class LocalFile(FileIO):
