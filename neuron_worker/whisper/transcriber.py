@@ -7,7 +7,7 @@ window takes the row, from whichever recording it comes.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -22,6 +22,7 @@ from neuron_worker.whisper.decoding import Rules, Sampling
 from neuron_worker.whisper.doubts import doubts
 from neuron_worker.whisper.errors import UnsupportedOption
 from neuron_worker.whisper.fallback import Decoded, best_of, next_temperature
+from neuron_worker.whisper.hearing import REST_MIN_SECONDS, Hearing, was_said
 from neuron_worker.whisper.mel import log_mel
 from neuron_worker.whisper.recording import Recording, Source, Utterance, WindowTranscript
 from neuron_worker.whisper.rows import Row, Rows
@@ -34,7 +35,6 @@ from neuron_worker.whisper.tokens import (
     start_of_prompt,
     text_of,
 )
-from neuron_worker.whisper.unheard import Missed, is_too_fast, missed, parts, spoken_seconds
 from neuron_worker.whisper.words import words_of
 
 __all__ = ["Recording", "Transcriber", "UnsupportedOption", "Utterance", "WindowTranscript"]
@@ -42,35 +42,9 @@ __all__ = ["Recording", "Transcriber", "UnsupportedOption", "Utterance", "Window
 ENGLISH = "en"
 """The language of the English-only models."""
 
-REST_MIN_SECONDS = 1.0
-"""Less than this is not decoded again, neither left behind a window's last segment nor gained."""
-
-GO_ON_MIN_SECONDS = 0.5
-"""A row goes on for this much speech behind its last segment, which costs but a few steps."""
-
 CONDITION_TEMPERATURE_MAX = 0.5
 """Text decoded hotter than this is no good prompt for the next window (openai/whisper,
 transcribe.py, `prompt_reset_since`)."""
-
-
-@dataclass(slots=True)
-class _Hearing:
-    """A window in a row of the batch."""
-
-    utterance: Utterance
-    row: Row
-    window: Window
-    """The part of the utterance's window that the row hears now."""
-    tries: list[Decoded] = field(default_factory=list)
-    segments: list[Segment] = field(default_factory=list)
-    missed: list[Missed] = field(default_factory=list)
-    """What of the utterance's window to hear next, the last one first."""
-    thin: Segment | None = None
-    """What stands for the part in the row so far, and says too little."""
-    instead_of: dict[Segment, list[Segment]] = field(default_factory=dict)
-    """What was heard instead of thin segments."""
-    apart: bool = False
-    """Whether the window is heard in parts, its text as a whole being poor."""
 
 
 class Transcriber:
@@ -139,7 +113,7 @@ class Transcriber:
 
         The windows of one recording can come in another order than they went in.
         """
-        hearings: list[_Hearing] = []
+        hearings: list[Hearing] = []
         held: Utterance | None = None
         while True:
             held = self._fill(hearings, source, held)
@@ -159,14 +133,14 @@ class Transcriber:
                     yield transcript
 
     def _fill(
-        self, hearings: list[_Hearing], source: Source, held: Utterance | None
+        self, hearings: list[Hearing], source: Source, held: Utterance | None
     ) -> Utterance | None:
         """Let free rows hear windows; returns one that must wait for its recording's last one."""
         free = sorted(set(range(self.batch_size)) - {hearing.row.index for hearing in hearings})
         idle = all(hearing.row.waits for hearing in hearings)
         if len(free) < self._model.hears_together and not idle:
             return held
-        fresh: list[_Hearing] = []
+        fresh: list[Hearing] = []
         while len(fresh) < len(free):
             held = held or source.take(wait=idle and not fresh)
             if held is None or not self._may_begin(held):
@@ -183,12 +157,12 @@ class Transcriber:
         recording = utterance.recording
         return not (recording.options.condition_on_previous and recording.in_rows)
 
-    def _begin(self, utterance: Utterance, row: int) -> _Hearing:
+    def _begin(self, utterance: Utterance, row: int) -> Hearing:
         recording = utterance.recording
         recording.in_rows += 1
         if utterance.last:
             recording.windows = utterance.index + 1
-        return _Hearing(utterance, self._row(recording, row, utterance.window), utterance.window)
+        return Hearing(utterance, self._row(recording, row, utterance.window), utterance.window)
 
     def _row(self, recording: Recording, index: int, window: Window) -> Row:
         return Row(
@@ -207,7 +181,7 @@ class Transcriber:
             return None
         return rest_of_prompt(self._special, recording.language, recording.options.task)
 
-    def _follow(self, hearing: _Hearing) -> WindowTranscript | None:
+    def _follow(self, hearing: Hearing) -> WindowTranscript | None:
         """See what becomes of a window after a step; returns its transcript when it is settled."""
         row = hearing.row
         if row.rest is None:
@@ -216,17 +190,17 @@ class Transcriber:
             return None
         hearing.tries.append(self._rows.decoded(row))
         temperature = next_temperature(hearing.tries[-1])
-        if temperature is not None and not self._take_apart(hearing):
+        if temperature is not None and not hearing.take_apart():
             row.again(Sampling(_seed(hearing.window), temperature))
             return None
         if temperature is None:
             self._keep(hearing, best_of(hearing.tries))
-        if hearing.missed:
-            self._hear_again(hearing, hearing.missed.pop())
+        if hearing.take_next():
+            self._hear_again(hearing)
             return None
         return self._settled(hearing)
 
-    def _goes_on(self, hearing: _Hearing) -> bool:
+    def _goes_on(self, hearing: Hearing) -> bool:
         """Have a row that stopped while somebody speaks on say more, without another pass.
 
         Whisper leaves a segment that it begins to the next window, which here begins later. What
@@ -236,36 +210,19 @@ class Transcriber:
         if row.chosen[-1] != self._special.end_of_text:
             return False
         if ending := row.went_on:
-            more = self._rows.said_since(row, ending)
-            rest = self._rest_of_window(hearing, ending.chosen[:-1])
-            if not more.is_good or rest is None or is_too_fast(more.text, rest):
+            rest = self._rest_behind(hearing, ending.chosen[:-1])
+            if not was_said(self._rows.said_since(row, ending), rest):
                 row.take_back(ending)
                 return False
-        rest = self._rest_of_window(hearing, row.chosen[:-1])
-        if rest is None or spoken_seconds(hearing.window.speech, rest) < GO_ON_MIN_SECONDS:
+        if not hearing.goes_on(self._rest_behind(hearing, row.chosen[:-1])):
             return False
         row.go_on()
         return True
 
-    def _rest_of_window(self, hearing: _Hearing, tokens: Sequence[int]) -> Stretch | None:
-        """What two timestamps at the end of the tokens leave of the window."""
-        start_seconds = unheard_from(tokens, self._special)
-        if start_seconds is None:
-            return None
-        window = hearing.window
-        return Stretch(window.start_seconds + start_seconds, window.end_seconds)
+    def _rest_behind(self, hearing: Hearing, tokens: Sequence[int]) -> Stretch | None:
+        return hearing.rest(unheard_from(tokens, self._special))
 
-    def _take_apart(self, hearing: _Hearing) -> bool:
-        """Have the parts of a poor window heard instead of it, which helps more often than heat."""
-        window = hearing.window
-        if window is not hearing.utterance.window or len(hearing.tries) > 1:
-            return False
-        found = parts(window)
-        hearing.missed = [Missed(part) for part in reversed(found)]
-        hearing.apart = bool(found)
-        return hearing.apart
-
-    def _vote(self, hearing: _Hearing) -> None:
+    def _vote(self, hearing: Hearing) -> None:
         recording, row = hearing.utterance.recording, hearing.row
         if recording.language is None and row.start_logits is not None:
             chances = language_probabilities(row.start_logits, self._special)
@@ -274,58 +231,25 @@ class Transcriber:
                 recording.language, recording.language_probability = winner
         row.rest = self._rest(recording)
 
-    def _keep(self, hearing: _Hearing, decoded: Decoded) -> None:
-        """Take what was decoded into the transcript, and look for speech that it leaves out.
-
-        What was left out once is more easily made up over noise: it must sound like speech.
-        """
-        left_out = hearing.window is not hearing.utterance.window and not hearing.apart
-        if decoded.is_silent or (left_out and not decoded.is_likely_speech):
+    def _keep(self, hearing: Hearing, decoded: Decoded) -> None:
+        if not hearing.believes(decoded):
             return
+        tokens = decoded.tokens
         if decoded.cut_short:
-            tokens = left_for_later(decoded.tokens, self._special, REST_MIN_SECONDS)
-            decoded = replace(decoded, tokens=tokens)
-        segments = self._segments(hearing, decoded)
-        if hearing.thin is None:
-            hearing.segments += segments
-        else:
-            hearing.instead_of.setdefault(hearing.thin, []).extend(segments)
-        hearing.missed += self._missed(hearing, decoded, segments)
+            tokens = left_for_later(tokens, self._special, REST_MIN_SECONDS)
+        segments = self._segments(hearing, replace(decoded, tokens=tokens))
+        hearing.keep(segments, self._rest_behind(hearing, tokens))
 
-    def _missed(
-        self, hearing: _Hearing, decoded: Decoded, segments: Sequence[Segment]
-    ) -> Iterator[Missed]:
-        """What must be heard again, the last first; always less than the window."""
-        window = hearing.window
-        found = missed(window, segments)
-        rest = self._rest_of_window(hearing, decoded.tokens)
-        if rest is not None:
-            found = [Missed(_until(rest, one.stretch), one.thin) for one in found]
-            found.append(Missed(rest))
-        longest = window.end_seconds - window.start_seconds - REST_MIN_SECONDS
-        for one in reversed(found):
-            # What stands for a thin segment is thin where nothing more is to be heard.
-            again = one.thin is not None and hearing.thin is not None
-            if REST_MIN_SECONDS <= one.stretch.seconds <= longest and not again:
-                yield Missed(one.stretch, hearing.thin or one.thin)
+    def _hear_again(self, hearing: Hearing) -> None:
+        row, part = hearing.row.index, hearing.window
+        self._model.hear([row], self._mel(part).unsqueeze(0))
+        hearing.row = self._row(hearing.utterance.recording, row, part)
 
-    def _hear_again(self, hearing: _Hearing, what: Missed) -> None:
-        part = hearing.utterance.window.part(what.stretch)
-        self._model.hear([hearing.row.index], self._mel(part).unsqueeze(0))
-        hearing.row = self._row(hearing.utterance.recording, hearing.row.index, part)
-        hearing.window, hearing.thin, hearing.tries = part, what.thin, []
-
-    def _settled(self, hearing: _Hearing) -> WindowTranscript:
+    def _settled(self, hearing: Hearing) -> WindowTranscript:
         utterance = hearing.utterance
-        recording = utterance.recording
-        for thin, fuller in hearing.instead_of.items():
-            if sum(len(segment.text) for segment in fuller) > len(thin.text):
-                hearing.segments.remove(thin)
-                hearing.segments += fuller
-        found = map(_around_its_words, hearing.segments)
-        segments = tuple(sorted(found, key=lambda segment: segment.start_seconds))
-        self._condition(recording, segments)
-        return WindowTranscript(recording, utterance.index, utterance.window, segments)
+        segments = hearing.segments()
+        self._condition(utterance.recording, segments)
+        return WindowTranscript(utterance.recording, utterance.index, utterance.window, segments)
 
     def _condition(self, recording: Recording, segments: Sequence[Segment]) -> None:
         """Let a window's text go before the next one's, where that is asked for."""
@@ -337,7 +261,7 @@ class Transcriber:
         said = prompt_tokens(self._tokenizer, " ".join(segment.text for segment in segments))
         recording.previous = (*recording.previous, *said)[-self._context :]
 
-    def _segments(self, hearing: _Hearing, decoded: Decoded) -> list[Segment]:
+    def _segments(self, hearing: Hearing, decoded: Decoded) -> list[Segment]:
         window = hearing.window
         window_seconds = window.samples.size / SAMPLE_RATE
         found = list(spans(decoded.tokens, self._special, window_seconds))
@@ -357,7 +281,7 @@ class Transcriber:
             if (text := text_of(self._tokenizer, self._special, span.tokens))
         ]
 
-    def _words(self, hearing: _Hearing, found: Sequence[Span]) -> Sequence[tuple[Word, ...]]:
+    def _words(self, hearing: Hearing, found: Sequence[Span]) -> Sequence[tuple[Word, ...]]:
         """The words of each span, where their times are asked for."""
         recording, window = hearing.utterance.recording, hearing.window
         if recording.options.timestamps is not TimestampLevel.WORD or not found:
@@ -380,19 +304,6 @@ class Transcriber:
 
     def _unsupported(self, option: str, value: str | None, problem: str) -> UnsupportedOption:
         return UnsupportedOption(option=option, value=value, model=self.model_name, problem=problem)
-
-
-def _until(rest: Stretch, stretch: Stretch) -> Stretch:
-    """What of a stretch comes before the rest of a window; of negative length where nothing."""
-    return Stretch(stretch.start_seconds, min(stretch.end_seconds, rest.start_seconds))
-
-
-def _around_its_words(segment: Segment) -> Segment:
-    """Words are timed better than segments."""
-    if not segment.words:
-        return segment
-    start, end = segment.words[0].start_seconds, segment.words[-1].end_seconds
-    return replace(segment, start_seconds=start, end_seconds=end)
 
 
 def _seed(window: Window) -> int:
