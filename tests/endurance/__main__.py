@@ -5,6 +5,7 @@ runs, and the worker's peak memory is compared with its bound.
 """
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -15,13 +16,12 @@ from pathlib import Path
 
 from rich.console import Console
 
+from neuron_worker.audio import AudioReader
 from neuron_worker.contract import Order, Shard, TranscriptFormat, WorkItem
+from neuron_worker.speech import SAMPLE_RATE
 from tests.running import Cloud, running_cloud
 
 WEATHER = Path(__file__).parents[1] / "recordings" / "weather.mp3"
-WEATHER_SECONDS = 87.0
-"""Roughly; the worker tells the exact length."""
-
 PEAK_MAX_MIB = 1536
 """What a worker with tiny.en may take, however long the recording is."""
 
@@ -30,7 +30,9 @@ told = Console(highlight=False)
 
 def main() -> int:
     hours = float(os.environ.get("HOURS", "10"))
-    times = round(hours * 3600 / WEATHER_SECONDS)
+    with WEATHER.open("rb") as file, AudioReader(file, max_seconds=600) as reader:
+        samples = sum(block.shape[1] for block in reader.blocks())
+    times = math.ceil(hours * 3600 * SAMPLE_RATE / samples)
     with tempfile.TemporaryDirectory() as scratch, running_cloud(Path(scratch)) as cloud:
         # Frames of MP3 stand for themselves: files after each other are a file.
         order = ordered(cloud, WEATHER.read_bytes() * times)
