@@ -13,6 +13,9 @@ from neuron_worker.transcript import Segment, Transcript
 from neuron_worker.whisper.overlap import cut_overlap
 from neuron_worker.whisper.transcriber import Recording, WindowTranscript
 
+SHARED_MIN_SECONDS = 0.01
+"""Windows share whole frames of 32 ms; times that cross by less than this were only rounded."""
+
 
 class RequestFailed(Exception):
     """{detail}"""
@@ -55,7 +58,7 @@ class Track:
         windows = [self.done[index] for index in sorted(self.done)]
         texts = [window.segments for window in windows]
         for index, (before, after) in enumerate(pairwise(windows)):
-            if after.start_seconds < before.end_seconds:
+            if before.end_seconds - after.start_seconds > SHARED_MIN_SECONDS:
                 texts[index], texts[index + 1] = cut_overlap(
                     texts[index], texts[index + 1], after.start_seconds, before.end_seconds
                 )

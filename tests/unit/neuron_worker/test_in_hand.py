@@ -1,4 +1,4 @@
-"""A request whose channels are transcribed for themselves is interrupted and resumed."""
+"""What a request in hand makes of its windows, and how it is interrupted and resumed."""
 
 from dataclasses import replace
 
@@ -7,6 +7,7 @@ import pytest
 
 from neuron_worker.audio import AudioFacts
 from neuron_worker.contract import Channels, Options, WorkItem
+from neuron_worker.cutting import FRAME_SAMPLES, SAMPLE_RATE
 from neuron_worker.feeder import Feeder
 from neuron_worker.in_hand import RequestInHand
 from neuron_worker.progress import Progress
@@ -56,6 +57,25 @@ def hear(request: RequestInHand, track: int, index: int, text: str) -> None:
     heard = request.tracks[track]
     heard.windows = max(heard.windows, index + 1)
     heard.take(WindowTranscript(heard.recording, index, window, (said,)))
+
+
+def test_windows_that_only_seem_to_overlap_lose_no_text(transcriber: Transcriber) -> None:
+    """Ends and starts are computed apart, and of a cut in 25 the end comes out a bit later."""
+    window_frames = 860
+    texts = "What would you say to someone like that?", "Do not wait for machines to play them."
+    [track, _] = with_two_tracks(transcriber).tracks
+    crossing = 0
+    for frame in range(1, 500):
+        start = frame * FRAME_SAMPLES / SAMPLE_RATE
+        samples = np.zeros(window_frames * FRAME_SAMPLES, np.float32)
+        before = Window(start, samples)
+        after = Window((frame + window_frames) * FRAME_SAMPLES / SAMPLE_RATE, samples)
+        crossing += before.end_seconds > after.start_seconds
+        for index, (window, text) in enumerate(zip((before, after), texts, strict=True)):
+            said = Segment(window.start_seconds, window.end_seconds, text, -0.2, 0.1)
+            track.take(WindowTranscript(track.recording, index, window, (said,)))
+        assert tuple(segment.text for segment in track.segments()) == texts
+    assert crossing > 5
 
 
 def test_each_channel_is_resumed_in_its_own_language(transcriber: Transcriber) -> None:
