@@ -207,17 +207,17 @@ class Transcriber:
         it says of it when it must is kept while it is likely; else it is heard again.
         """
         row = hearing.row
-        if row.chosen[-1] != self._special.end_of_text:
-            return False
         if ending := row.went_on:
             rest = self._rest_behind(hearing, ending.chosen[:-1])
             if not was_said(self._rows.said_since(row, ending), rest):
                 row.take_back(ending)
                 return False
-        if not hearing.goes_on(self._rest_behind(hearing, row.chosen[:-1])):
+        if row.chosen[-1] != self._special.end_of_text:
             return False
-        row.go_on()
-        return True
+        if hearing.goes_on(self._rest_behind(hearing, row.chosen[:-1])):
+            row.go_on()
+            return True
+        return False
 
     def _rest_behind(self, hearing: Hearing, tokens: Sequence[int]) -> Stretch | None:
         return hearing.rest(unheard_from(tokens, self._special))

@@ -93,8 +93,9 @@ def test_a_row_says_more_as_often_as_it_stops_too_early(tiny_en: Checkpoint) -> 
         Said([(4.0, "Perhaps it was this.", 19.0)], sure=False),
         Said([(4.0, LOOPING, 19.0)]),
         Said([(4.0, words(110, seed=2), 19.0)]),
+        Said([(4.0, words(300, seed=2), 19.0)]),
     ],
-    ids=["unlikely", "looping", "too fast"],
+    ids=["unlikely", "looping", "too fast", "endless"],
 )
 def test_what_a_row_makes_up_when_it_must_go_on_is_heard_again(
     more: Said, tiny_en: Checkpoint
