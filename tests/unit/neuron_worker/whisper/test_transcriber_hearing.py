@@ -93,7 +93,7 @@ def test_a_row_says_more_as_often_as_it_stops_too_early(tiny_en: Checkpoint) -> 
         Said([(4.0, "Perhaps it was this.", 19.0)], sure=False),
         Said([(4.0, LOOPING, 19.0)]),
         Said([(4.0, words(110, seed=2), 19.0)]),
-        Said([(4.0, words(300, seed=2), 19.0)]),
+        Said([(4.0, words(130, seed=2), 6.0), (6.0, words(150, seed=3), 19.0)]),
     ],
     ids=["unlikely", "looping", "too fast", "endless"],
 )
