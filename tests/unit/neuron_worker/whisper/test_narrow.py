@@ -41,6 +41,11 @@ def test_what_is_found_is_nearly_the_same(queries: int) -> None:
         assert error(found, expected) < ERROR_MAX
 
 
+def test_nothing_of_the_audio_is_masked() -> None:
+    with pytest.raises(ValueError, match="no mask"):
+        narrow.attention(*query_keys_values(1), torch.zeros(1))
+
+
 def test_this_cpu_says_what_it_multiplies() -> None:
     flags = Path("/proc/cpuinfo").read_text().split()
     assert narrow.is_native() == any(flag in flags for flag in ("avx512_bf16", "amx_tile"))
