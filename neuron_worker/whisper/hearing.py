@@ -47,9 +47,9 @@ class Hearing:
             return None
         return Stretch(self.window.start_seconds + start_seconds, self.window.end_seconds)
 
-    def goes_on(self, rest: Stretch | None) -> bool:
+    def speaks_on(self, rest: Stretch | None) -> bool:
         """Whether somebody speaks on in what the decoder left."""
-        return rest is not None and (spoken_seconds(self.window.speech, rest) >= GO_ON_MIN_SECONDS)
+        return rest is not None and spoken_seconds(self.window.speech, rest) >= GO_ON_MIN_SECONDS
 
     def believes(self, decoded: Decoded) -> bool:
         """Whether what was decoded was said.

@@ -45,8 +45,8 @@ class Row:
     start_logits: Tensor | None = None
     """[vocabulary] after `start`, once that is fed."""
     ended: bool = False
-    end_log_probability: float = 0.0
-    """That of the end-of-text it chose."""
+    last_log_probability: float = 0.0
+    """That of the token it chose last."""
     went_on: Ending | None = None
     """The end that it had to take back last."""
 
@@ -78,9 +78,9 @@ class Row:
 
     def go_on(self) -> None:
         """Say something in the place of the end-of-text that it chose."""
-        self.went_on = Ending(tuple(self.chosen), self.log_probability, self.end_log_probability)
+        self.went_on = Ending(tuple(self.chosen), self.log_probability, self.last_log_probability)
         self.chosen.pop()
-        self.log_probability -= self.end_log_probability
+        self.log_probability -= self.last_log_probability
         self.position -= 1
         self.ended = False
 
@@ -160,7 +160,7 @@ class Rows:
     def _take(self, row: Row, choice: Choice) -> None:
         row.chosen.append(choice.token)
         row.log_probability += choice.log_probability
-        row.end_log_probability = choice.log_probability
+        row.last_log_probability = choice.log_probability
         context = self._model.config.max_target_positions
         row.ended = (
             choice.token == self._rules.special.end_of_text

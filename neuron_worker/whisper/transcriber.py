@@ -214,7 +214,7 @@ class Transcriber:
                 return False
         if row.chosen[-1] != self._special.end_of_text:
             return False
-        if hearing.goes_on(self._rest_behind(hearing, row.chosen[:-1])):
+        if hearing.speaks_on(self._rest_behind(hearing, row.chosen[:-1])):
             row.go_on()
             return True
         return False
