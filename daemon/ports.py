@@ -28,6 +28,13 @@ class Unavailable(ServiceError):
     """{service} is out of reach or asks us to slow down, and retrying did not help: {cause}"""
 
 
+class Throttled(Unavailable):
+    """{service} asks us to slow down, and retrying did not help: {cause}
+
+    Unlike after other failures, the call was surely not carried out.
+    """
+
+
 class Refused(ServiceError):
     """{service} refused the call, and would refuse it again: {cause}"""
 
@@ -136,11 +143,12 @@ class JobStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class JobEnd:
-    """How a job or an array child ended, as Batch tells it."""
+    """How a job or an array child ended, as Batch tells it; `attempts` are those that are over."""
 
     exit_code: int | None
     container_reason: str
     status_reason: str
+    attempts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +159,7 @@ class Job:
     status: JobStatus
     end: JobEnd
     children: Mapping[JobStatus, int] = field(default_factory=dict)
+    log_stream: str = ""
 
 
 @dataclass(frozen=True, slots=True)
