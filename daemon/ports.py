@@ -32,6 +32,10 @@ class Refused(ServiceError):
     """{service} refused the call, and would refuse it again: {cause}"""
 
 
+class Conflict(ServiceError):
+    """{service}: somebody else has changed it meanwhile, read it again: {cause}"""
+
+
 @dataclass(frozen=True, slots=True)
 class Received:
     """One delivery of a message."""
@@ -93,8 +97,18 @@ class Store(Protocol):
     async def get(self, uri: S3Uri) -> bytes | None:
         """An object's content; None where there is none."""
 
+    async def get_with_etag(self, uri: S3Uri) -> tuple[bytes, str] | None:
+        """An object's content and etag; None where there is none."""
+
     async def put(self, uri: S3Uri, content: bytes) -> None:
-        """Write an object."""
+        """Write an object, whatever is there."""
+
+    async def put_if(self, uri: S3Uri, content: bytes, etag: str | None) -> str:
+        """Write an object if it is still the one with that etag (None: if there is none).
+
+        Returns the new etag; raises `Conflict` when the object has changed. One that holds this
+        very content is no conflict: what two must not both write has to name its writer.
+        """
 
     async def delete(self, uri: S3Uri) -> None:
         """Delete an object; none there is as good."""

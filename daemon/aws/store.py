@@ -3,8 +3,14 @@
 from typing import Any
 
 from daemon.aws.retrying import retrying
-from daemon.ports import Listed, Refused
+from daemon.ports import Conflict, Listed, Refused
 from neuron_worker.contract import S3Uri
+
+CHANGED = frozenset({"ConditionalRequestConflict", "NoSuchKey", "PreconditionFailed"})
+"""What S3 answers to a conditional write of an object that is another one now, or gone.
+
+Source: docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+"""
 
 
 class S3Store:
@@ -15,12 +21,16 @@ class S3Store:
 
     async def get(self, uri: S3Uri) -> bytes | None:
         """An object's content; None where there is none."""
+        found = await self.get_with_etag(uri)
+        return None if found is None else found[0]
 
-        async def read() -> bytes:
+    async def get_with_etag(self, uri: S3Uri) -> tuple[bytes, str] | None:
+        """An object's content and etag; None where there is none."""
+
+        async def read() -> tuple[bytes, str]:
             answer = await self._s3.get_object(Bucket=uri.bucket, Key=uri.key)
             async with answer["Body"] as body:
-                content: bytes = await body.read()
-            return content
+                return await body.read(), answer["ETag"]
 
         try:
             return await retrying("s3", read)
@@ -30,13 +40,39 @@ class S3Store:
             raise
 
     async def put(self, uri: S3Uri, content: bytes) -> None:
-        """Write an object."""
-        await retrying(
+        """Write an object, whatever is there."""
+        await self._write(uri, content)
+
+    async def put_if(self, uri: S3Uri, content: bytes, etag: str | None) -> str:
+        """Write an object if it is still the one with that etag (None: if there is none).
+
+        Returns the new etag; raises `Conflict` when the object has changed. A write whose answer
+        was lost meets itself when it is made again, so an object that holds this very content is
+        no conflict: what two must not both write has to name its writer.
+        """
+        condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
+        try:
+            return await self._write(uri, content, **condition)
+        except Refused as refusal:
+            if refusal.code not in CHANGED:
+                raise
+            now = await self.get_with_etag(uri)
+            if now is not None and now[0] == content:
+                return now[1]
+            raise Conflict("s3", f"{uri}: {refusal.cause}", refusal.code) from refusal
+
+    async def _write(self, uri: S3Uri, content: bytes, **condition: str) -> str:
+        answer = await retrying(
             "s3",
             lambda: self._s3.put_object(
-                Bucket=uri.bucket, Key=uri.key, Body=content, ContentType="application/json"
+                Bucket=uri.bucket,
+                Key=uri.key,
+                Body=content,
+                ContentType="application/json",
+                **condition,
             ),
         )
+        return str(answer["ETag"])
 
     async def delete(self, uri: S3Uri) -> None:
         """Delete an object; none there is as good."""
