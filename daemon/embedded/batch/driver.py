@@ -1,4 +1,4 @@
-"""Gives the model a clock and processes: wall time moves it on, its effects are carried out."""
+"""Gives the model a clock and processes: time moves it on, its effects are carried out."""
 
 import asyncio
 import time
@@ -7,10 +7,14 @@ from collections.abc import Callable
 import structlog
 
 from daemon.embedded.batch.effects import AttemptKey, Run, Signal, Start, StopSignal
-from daemon.embedded.batch.executor import Attendant, Executor, StartError
+from daemon.embedded.batch.executor import Attendant, Executor, Exit, StartError
 from daemon.embedded.batch.model import BatchModel
 
 log = structlog.get_logger(__name__)
+
+TICK_SECONDS = 0.001
+"""The least wait for what is not yet due: where the loop's timers and the clock round differently,
+a timer rings a hair too early, and an ever shorter wait would never get there."""
 
 
 def steady_clock() -> Callable[[], float]:
@@ -20,11 +24,20 @@ def steady_clock() -> Callable[[], float]:
 
 
 class Driver:
-    """Drives one model; all of it happens on the event loop it was made in."""
+    """Drives one model; all of it happens on the event loop it was made in.
 
-    def __init__(self, model: BatchModel, executor: Executor) -> None:
+    `now_seconds` answers Unix seconds, never goes back, and runs as fast as the loop's own time:
+    on a virtual clock, both are virtual.
+    """
+
+    def __init__(
+        self,
+        model: BatchModel,
+        executor: Executor,
+        now_seconds: Callable[[], float] | None = None,
+    ) -> None:
         self.model = model
-        self.now_seconds = steady_clock()
+        self.now_seconds = now_seconds or steady_clock()
         self._executor = executor
         self._attendants: dict[AttemptKey, Attendant] = {}
         self._early_signals: dict[AttemptKey, StopSignal] = {}
@@ -47,7 +60,7 @@ class Driver:
             self._timer.cancel()
         deadline = self.model.next_deadline()
         if deadline is not None:
-            delay_seconds = max(0.0, deadline - self.now_seconds())
+            delay_seconds = max(TICK_SECONDS, deadline - self.now_seconds())
             self._timer = asyncio.get_running_loop().call_later(delay_seconds, self.step)
 
     def lose_instance(self, instance_id: str) -> None:
@@ -85,7 +98,7 @@ class Driver:
             attendant = await self._executor.start(run)
         except StartError as error:
             bound.warning("attempt_not_started", reason=str(error))
-            self.model.exited(key, None, self.now_seconds(), str(error))
+            self._report(key, Exit(None, str(error)))
         else:
             bound.info(
                 "attempt_started",
@@ -99,9 +112,12 @@ class Driver:
                 attendant.signal(self._early_signals[key])
             self.model.started(key, self.now_seconds())
             self.step()
-            exit_code = await attendant.wait()
+            end = await attendant.wait()
             del self._attendants[key]
-            bound.info("attempt_exited", exit_code=exit_code)
-            self.model.exited(key, exit_code, self.now_seconds())
+            bound.info("attempt_exited", exit_code=end.exit_code, reason=end.reason)
+            self._report(key, end)
         self._early_signals.pop(key, None)
         self.step()
+
+    def _report(self, key: AttemptKey, end: Exit) -> None:
+        self.model.exited(key, end.exit_code, self.now_seconds(), end.reason)

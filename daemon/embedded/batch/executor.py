@@ -12,6 +12,7 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGKILL, Signals
 from typing import Protocol
@@ -33,18 +34,30 @@ class StartError(Exception):
         super().__init__(str(self.__doc__).format(problem=problem))
 
 
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How an attempt's container ended.
+
+    `reason` is the container's own, where there is one, as in `OutOfMemoryError: Container killed
+    due to memory usage`. The exit code is absent where the container never came to run.
+    """
+
+    exit_code: int | None
+    reason: str | None = None
+
+
 class Attendant(Protocol):
     """One attempt that was started."""
 
-    async def wait(self) -> int:
-        """Wait for the attempt's end; answers the exit code of its container."""
+    async def wait(self) -> Exit:
+        """Wait for the attempt's end."""
 
     def signal(self, stop_signal: StopSignal) -> None:
         """Signal all of the attempt's processes; harmless once they are gone."""
 
 
 class Executor(Protocol):
-    """Runs attempts, one way or another."""
+    """Runs attempts, one way or another: as processes here, in memory in a simulation."""
 
     async def start(self, run: Run) -> Attendant:
         """Start an attempt; StartError says why it cannot be."""
@@ -60,13 +73,13 @@ class ProcessAttendant:
         self._process = process
         self.end = asyncio.create_task(self._watch())
 
-    async def _watch(self) -> int:
+    async def _watch(self) -> Exit:
         """Wait for the first process; the others end with it, as in a container."""
         returncode = await self._process.wait()
         self._signal_group(SIGKILL)
-        return returncode if returncode >= 0 else SIGNALLED_EXIT_CODE - returncode
+        return Exit(returncode if returncode >= 0 else SIGNALLED_EXIT_CODE - returncode)
 
-    async def wait(self) -> int:
+    async def wait(self) -> Exit:
         """Wait for the attempt's end."""
         return await asyncio.shield(self.end)
 

@@ -5,23 +5,25 @@ import pytest
 
 from daemon.embedded.batch.driver import Driver
 from daemon.embedded.batch.effects import Run, StopSignal
-from daemon.embedded.batch.executor import StartError
+from daemon.embedded.batch.executor import Exit, StartError
 from daemon.embedded.batch.jobs import JobState
 from daemon.embedded.batch.pace import Pace
 
 
 class Attempt:
-    """An attempt that runs until it is signalled."""
+    """An attempt that runs until it is signalled, or ends in a given way after some time."""
 
-    def __init__(self) -> None:
-        self.end: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    def __init__(self, end: Exit | None = None, seconds: float = 0) -> None:
+        self.end: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
+        if end is not None:
+            asyncio.get_running_loop().call_later(seconds, self.end.set_result, end)
 
-    async def wait(self) -> int:
+    async def wait(self) -> Exit:
         return await self.end
 
     def signal(self, stop_signal: StopSignal) -> None:
         if not self.end.done():
-            self.end.set_result({StopSignal.TERM: 143, StopSignal.KILL: 137}[stop_signal])
+            self.end.set_result(Exit({StopSignal.TERM: 143, StopSignal.KILL: 137}[stop_signal]))
 
 
 class SlowExecutor:
@@ -41,6 +43,20 @@ class SlowExecutor:
 
     async def close(self) -> None:
         self.go.set()
+
+
+class InMemory:
+    """An executor whose attempts all take the same time and end in the same way."""
+
+    def __init__(self, end: Exit, seconds: float) -> None:
+        self._end = end
+        self._seconds = seconds
+
+    async def start(self, run: Run) -> Attempt:
+        return Attempt(self._end, self._seconds)
+
+    async def close(self) -> None:
+        """Attempts end by themselves."""
 
 
 @pytest.fixture
@@ -126,3 +142,25 @@ async def test_nothing_is_started_after_the_end(
     await executor.asked.wait()
     await driver.close()
     assert len(job.attempts) == 1
+
+
+OUT_OF_MEMORY = Exit(137, "OutOfMemoryError: Container killed due to memory usage")
+
+
+@pytest.mark.looptime
+async def test_a_virtual_clock_drives_hours_of_attempts_in_memory(make_stage: Any) -> None:
+    loop = asyncio.get_running_loop()
+    began = 1_800_000_000.123
+    stage = make_stage(Pace(boot_seconds=100.7, idle_seconds=300.1))
+    driver = Driver(stage.model, InMemory(OUT_OF_MEMORY, 7_200.3), lambda: began + loop.time())
+    stage.now = driver.now_seconds()
+    stage.queue(stage.environment())
+    job = stage.submit(retryStrategy={"attempts": 3})
+    driver.step()
+    await asyncio.sleep(7 * 3_600)
+    await driver.close()
+
+    assert [attempt.reason for attempt in job.attempts] == [OUT_OF_MEMORY.reason] * 3
+    assert job.stopped_at == pytest.approx(began + 100.7 + 3 * 7_200.3, abs=0.1)
+    [instance] = driver.model.figures(driver.now_seconds()).instances
+    assert instance.ended_at == pytest.approx(job.stopped_at + 300.1, abs=0.1)
