@@ -32,3 +32,11 @@ ARRAY_SIZE_MAX = 10_000
 
 Source: docs.aws.amazon.com/batch/latest/userguide/array_jobs.html
 """
+
+
+def attribute_bytes(name: str, value: str) -> int:
+    """What a string attribute counts towards that size: its name, its type and its value.
+
+    Source: docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide, "Message metadata"
+    """
+    return len(name.encode()) + len("String") + len(value.encode())

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from daemon.aws.limits import MESSAGE_BATCH_MAX_BYTES, QUEUE_BATCH_MAX
+from daemon.aws.limits import MESSAGE_BATCH_MAX_BYTES, QUEUE_BATCH_MAX, attribute_bytes
 from daemon.aws.retrying import retrying
 from daemon.ports import Outgoing, QueueDepth, Received, Refused, Unavailable
 
@@ -28,18 +29,11 @@ class SqsQueue:
                 MaxNumberOfMessages=min(max_messages, QUEUE_BATCH_MAX),
                 WaitTimeSeconds=wait_seconds,
                 VisibilityTimeout=visibility_seconds,
-                MessageSystemAttributeNames=["ApproximateReceiveCount"],
+                MessageSystemAttributeNames=["ApproximateReceiveCount", "SentTimestamp"],
+                MessageAttributeNames=["All"],
             ),
         )
-        return [
-            Received(
-                message["MessageId"],
-                message["ReceiptHandle"],
-                message["Body"],
-                int(message["Attributes"]["ApproximateReceiveCount"]),
-            )
-            for message in answer.get("Messages", [])
-        ]
+        return [_received(message) for message in answer.get("Messages", [])]
 
     async def extend(self, receipt_handles: Sequence[str], seconds: int) -> set[str]:
         """Hide messages for `seconds` from now (0: show them). Returns the handles that failed."""
@@ -104,6 +98,23 @@ class SqsQueue:
         return {handles[failure["Id"]] for failure in answer.get("Failed", [])}
 
 
+def _received(message: dict[str, Any]) -> Received:
+    system = message["Attributes"]
+    return Received(
+        message["MessageId"],
+        message["ReceiptHandle"],
+        message["Body"],
+        int(system["ApproximateReceiveCount"]),
+        datetime.fromtimestamp(int(system["SentTimestamp"]) / 1000, UTC),
+        # Only text: a producer's binary attributes mean nothing here.
+        {
+            name: attribute["StringValue"]
+            for name, attribute in message.get("MessageAttributes", {}).items()
+            if "StringValue" in attribute
+        },
+    )
+
+
 def _entry(number: int, message: Outgoing) -> dict[str, Any]:
     return {
         "Id": str(number),
@@ -121,7 +132,7 @@ def _within_limits(messages: Sequence[Outgoing]) -> Iterator[list[Outgoing]]:
     size = 0
     for message in messages:
         weight = len(message.body.encode()) + sum(
-            len(name) + len(value.encode()) for name, value in message.attributes.items()
+            attribute_bytes(name, value) for name, value in message.attributes.items()
         )
         if batch and (len(batch) == QUEUE_BATCH_MAX or size + weight > MESSAGE_BATCH_MAX_BYTES):
             yield batch
