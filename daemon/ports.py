@@ -188,9 +188,10 @@ class Batch(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Everything outside the dispatcher."""
+    """Everything outside the dispatcher; without a queue of events, it looks by itself in time."""
 
     requests: Queue
     dead_letters: Queue
     store: Store
     batch: Batch
+    events: Queue | None = None

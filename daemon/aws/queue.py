@@ -6,24 +6,26 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from daemon.aws.calls import Calls
 from daemon.aws.limits import MESSAGE_BATCH_MAX_BYTES, QUEUE_BATCH_MAX, attribute_bytes
-from daemon.aws.retrying import retrying
 from daemon.ports import Outgoing, QueueDepth, Received, Refused, Unavailable
 
 
 class SqsQueue:
     """One queue, by URL. A batch call's partial failures are told to the caller."""
 
-    def __init__(self, sqs: Any, url: str) -> None:
+    def __init__(self, sqs: Any, url: str, calls: Calls | None = None) -> None:
         self._sqs = sqs
         self._url = url
+        self._calls = calls or Calls()
 
     async def receive(
         self, max_messages: int, wait_seconds: int, visibility_seconds: int
     ) -> list[Received]:
         """Long-poll once; at most 10 messages, hidden from others for `visibility_seconds`."""
-        answer = await retrying(
+        answer = await self._calls.make(
             "sqs",
+            "ReceiveMessage",
             lambda: self._sqs.receive_message(
                 QueueUrl=self._url,
                 MaxNumberOfMessages=min(max_messages, QUEUE_BATCH_MAX),
@@ -38,6 +40,7 @@ class SqsQueue:
     async def extend(self, receipt_handles: Sequence[str], seconds: int) -> set[str]:
         """Hide messages for `seconds` from now (0: show them). Returns the handles that failed."""
         return await self._in_batches(
+            "ChangeMessageVisibilityBatch",
             self._sqs.change_message_visibility_batch,
             [{"ReceiptHandle": h, "VisibilityTimeout": seconds} for h in receipt_handles],
         )
@@ -45,7 +48,9 @@ class SqsQueue:
     async def delete(self, receipt_handles: Sequence[str]) -> set[str]:
         """Delete messages. Returns the handles that failed."""
         return await self._in_batches(
-            self._sqs.delete_message_batch, [{"ReceiptHandle": h} for h in receipt_handles]
+            "DeleteMessageBatch",
+            self._sqs.delete_message_batch,
+            [{"ReceiptHandle": h} for h in receipt_handles],
         )
 
     async def send(self, messages: Sequence[Outgoing]) -> None:
@@ -55,14 +60,17 @@ class SqsQueue:
                 "QueueUrl": self._url,
                 "Entries": [_entry(number, message) for number, message in enumerate(batch)],
             }
-            answer = await retrying("sqs", partial(self._sqs.send_message_batch, **request))
+            answer = await self._calls.make(
+                "sqs", "SendMessageBatch", partial(self._sqs.send_message_batch, **request)
+            )
             if answer.get("Failed"):
                 raise Unavailable("sqs", f"messages were not accepted: {answer['Failed']}")
 
     async def depth(self) -> QueueDepth:
         """Roughly how many messages there are."""
-        answer = await retrying(
+        answer = await self._calls.make(
             "sqs",
+            "GetQueueAttributes",
             lambda: self._sqs.get_queue_attributes(
                 QueueUrl=self._url,
                 AttributeNames=[
@@ -77,19 +85,25 @@ class SqsQueue:
             int(counts["ApproximateNumberOfMessagesNotVisible"]),
         )
 
-    async def _in_batches(self, operation: Any, entries: Sequence[dict[str, Any]]) -> set[str]:
+    async def _in_batches(
+        self, operation: str, call: Any, entries: Sequence[dict[str, Any]]
+    ) -> set[str]:
         batches = [
             entries[start : start + QUEUE_BATCH_MAX]
             for start in range(0, len(entries), QUEUE_BATCH_MAX)
         ]
-        failed = await asyncio.gather(*(self._batch(operation, batch) for batch in batches))
+        failed = await asyncio.gather(*(self._batch(operation, call, batch) for batch in batches))
         return set().union(*failed)
 
-    async def _batch(self, operation: Any, entries: Sequence[dict[str, Any]]) -> set[str]:
+    async def _batch(
+        self, operation: str, call: Any, entries: Sequence[dict[str, Any]]
+    ) -> set[str]:
         handles = {str(number): entry["ReceiptHandle"] for number, entry in enumerate(entries)}
         numbered = [{"Id": str(number), **entry} for number, entry in enumerate(entries)]
         try:
-            answer = await retrying("sqs", lambda: operation(QueueUrl=self._url, Entries=numbered))
+            answer = await self._calls.make(
+                "sqs", operation, lambda: call(QueueUrl=self._url, Entries=numbered)
+            )
         except Refused as refusal:
             # A handle that is no handle refuses the batch as a whole.
             if refusal.code == "ReceiptHandleIsInvalid":
