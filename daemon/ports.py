@@ -29,6 +29,13 @@ class Unavailable(ServiceError):
     """{service} is out of reach or asks us to slow down, and retrying did not help: {cause}"""
 
 
+class Throttled(Unavailable):
+    """{service} asks us to slow down, and retrying did not help: {cause}
+
+    Unlike after other failures, the call was surely not carried out.
+    """
+
+
 class Refused(ServiceError):
     """{service} refused the call, and would refuse it again: {cause}"""
 

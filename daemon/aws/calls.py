@@ -6,7 +6,7 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 from daemon.aws.rate import CEILINGS, Rate
-from daemon.aws.retrying import overloaded, retrying
+from daemon.aws.retrying import NoTurn, overloaded, retrying
 
 T = TypeVar("T")
 
@@ -65,8 +65,9 @@ class Calls:
         """Make a call until it succeeds, for at most `BUDGET_SECONDS`, waits in line included.
 
         A call that must not be made twice is not `repeatable`: it is made again only after a
-        throttle, which says that it was not heard. Raises `Unavailable` when the budget is spent or
-        the call may have been heard, and `Refused` when trying again cannot help.
+        throttle, which says that it was not heard. Raises `Throttled` when the budget is spent and
+        the call was surely not heard, `Unavailable` when it may have been, and `Refused` when
+        trying again cannot help.
         """
         deadline = asyncio.get_running_loop().time() + BUDGET_SECONDS
         return await retrying(
@@ -86,7 +87,7 @@ class Calls:
             async with asyncio.timeout_at(deadline):
                 await rate.turn()
         except TimeoutError:
-            raise TimeoutError(f"{operation} is throttled, and its turn did not come") from None
+            raise NoTurn(operation) from None
         loop = asyncio.get_running_loop()
         called_at = loop.time()
         try:

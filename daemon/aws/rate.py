@@ -63,7 +63,7 @@ class Rate:
     async def turn(self) -> None:
         """Wait until a call may be made: first come, first served. May be cancelled."""
         async with self._line:
-            while self._fill() < WHOLE:
+            while self._fill() < WHOLE:  # noqa: ASYNC110 - the rate may change meanwhile
                 await asyncio.sleep((1.0 - self._tokens) / self.per_second)
             self._tokens -= 1.0
 

@@ -18,7 +18,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from daemon.ports import Refused, Unavailable
+from daemon.ports import Refused, Throttled, Unavailable
 
 log = structlog.get_logger()
 
@@ -49,12 +49,20 @@ HTTP_SERVER_ERROR = 500
 HTTP_UNAVAILABLE = 503
 
 
+class NoTurn(Exception):
+    """{operation} is throttled, and its turn did not come in time."""
+
+    def __init__(self, operation: str) -> None:
+        super().__init__(str(self.__doc__).format(operation=operation))
+
+
 def throttled(error: BaseException) -> bool:
-    """Whether the service turned the call away unheard, because there were too many."""
+    """Whether the call went unheard because there were too many."""
+    if isinstance(error, NoTurn):
+        return True
     if not isinstance(error, ClientError):
         return False
-    code = error.response.get("Error", {}).get("Code")
-    return code in THROTTLES or _status(error) == HTTP_TOO_MANY_REQUESTS
+    return _code(error) in THROTTLES or _status(error) == HTTP_TOO_MANY_REQUESTS
 
 
 def overloaded(error: BaseException) -> bool:
@@ -66,13 +74,19 @@ def overloaded(error: BaseException) -> bool:
 
 def worth_retrying(error: BaseException) -> bool:
     """Whether the same call may succeed a moment later."""
-    if isinstance(error, ClientError):
-        return throttled(error) or _status(error) >= HTTP_SERVER_ERROR
-    return isinstance(error, (BotoCoreError, ConnectionFault, TimeoutError, ConnectionError))
+    if isinstance(error, ClientError) and _status(error) >= HTTP_SERVER_ERROR:
+        return True
+    return throttled(error) or isinstance(
+        error, (BotoCoreError, ConnectionFault, TimeoutError, ConnectionError)
+    )
 
 
 def _status(error: ClientError) -> int:
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
 
 
 async def retrying(
@@ -86,26 +100,28 @@ async def retrying(
 ) -> T:
     """Attempt until it succeeds; none is begun after the deadline, which is the loop's own time.
 
-    What is not `repeatable` is attempted again only after a throttle. Raises `Unavailable` when the
-    deadline has come or the call may have been heard, and `Refused` when trying again cannot help.
+    What is not `repeatable` is attempted again only after a throttle. Raises `Throttled` when the
+    deadline has come and no attempt was heard, `Unavailable` when one may have been, and `Refused`
+    when trying again cannot help.
     """
     loop = asyncio.get_running_loop()
+    maybe_heard = False
 
     def too_late(state: RetryCallState) -> bool:
         return loop.time() + state.upcoming_sleep >= deadline
 
     def note(state: RetryCallState) -> None:
+        nonlocal maybe_heard
+        cause = state.outcome.exception() if state.outcome else None
+        maybe_heard = maybe_heard or cause is None or not throttled(cause)
         before_retry()
         log.info(
             "aws_call_retried",
             service=service,
             operation=operation,
             attempt=state.attempt_number,
-            cause=str(state.outcome.exception()) if state.outcome else None,
+            cause=str(cause),
         )
-
-    async def attempt_once() -> T:
-        return await attempt()
 
     attempts = AsyncRetrying(
         retry=retry_if_exception(worth_retrying if repeatable else throttled),
@@ -116,12 +132,14 @@ async def retrying(
         reraise=True,
     )
     try:
-        return await attempts(attempt_once)
-    except ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "")
-        kind = Unavailable if worth_retrying(error) else Refused
-        raise kind(service, str(error), code) from error
+        return await attempts(attempt)
     except Exception as error:
+        text = str(error) or type(error).__name__
+        code = _code(error) if isinstance(error, ClientError) else ""
+        if throttled(error) and not maybe_heard:
+            raise Throttled(service, text, code) from error
         if worth_retrying(error):
-            raise Unavailable(service, str(error) or type(error).__name__) from error
+            raise Unavailable(service, text, code) from error
+        if isinstance(error, ClientError):
+            raise Refused(service, text, code) from error
         raise
