@@ -6,6 +6,48 @@ PREFIX = "whisper_fleet"
 
 TURNAROUND_BUCKETS_SECONDS = (10, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 43200)
 
+CALL_BUCKETS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+"""A long poll takes up to 20 seconds."""
+
+
+class AwsMetrics:
+    """The calls to AWS: an `Observer` for who makes them."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        labels = ("service", "operation")
+        self._calls = Counter(
+            f"{PREFIX}_aws_calls", "Calls made to AWS, again or not.", labels, registry=registry
+        )
+        self._throttles = Counter(
+            f"{PREFIX}_aws_throttles",
+            "Calls that AWS answered with a wish for fewer.",
+            labels,
+            registry=registry,
+        )
+        self._retries = Counter(
+            f"{PREFIX}_aws_retries", "Failed calls that are made again.", labels, registry=registry
+        )
+        self._seconds = Histogram(
+            f"{PREFIX}_aws_call_seconds",
+            "From a call to its answer, or to none.",
+            labels,
+            buckets=CALL_BUCKETS_SECONDS,
+            registry=registry,
+        )
+
+    def called(self, service: str, operation: str, seconds: float) -> None:
+        """A call was made and took so long."""
+        self._calls.labels(service, operation).inc()
+        self._seconds.labels(service, operation).observe(seconds)
+
+    def throttled(self, service: str, operation: str) -> None:
+        """The service asked for fewer calls."""
+        self._throttles.labels(service, operation).inc()
+
+    def retried(self, service: str, operation: str) -> None:
+        """A call that failed is made again."""
+        self._retries.labels(service, operation).inc()
+
 
 class Metrics:
     """All metrics of one daemon, in a registry of its own."""
@@ -56,6 +98,7 @@ class Metrics:
         self.loop_failures = self._counter(
             "loop_failures", "Rounds of a loop that ended in an error and are made again.", "loop"
         )
+        self.aws = AwsMetrics(self.registry)
         self.loop_beat = self._gauge(
             "loop_last_round_timestamp_seconds", "When a loop last finished a round.", "loop"
         )

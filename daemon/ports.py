@@ -5,6 +5,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
@@ -45,12 +46,14 @@ class Conflict(ServiceError):
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One delivery of a message."""
+    """One delivery of a message; `sent_at` is when the queue first had it."""
 
     message_id: str
     receipt_handle: str
     body: str
     receive_count: int
+    sent_at: datetime
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,9 +197,10 @@ class Batch(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Everything outside the dispatcher."""
+    """Everything outside the dispatcher; without a queue of events, it looks by itself in time."""
 
     requests: Queue
     dead_letters: Queue
     store: Store
     batch: Batch
+    events: Queue | None = None

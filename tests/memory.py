@@ -1,8 +1,9 @@
 """The dispatcher's ports over memory, with failures on demand."""
 
 from collections.abc import Sequence
+from hashlib import sha256
 
-from daemon.ports import Listed, Outgoing, QueueDepth, Received, Unavailable
+from daemon.ports import Conflict, Listed, Outgoing, QueueDepth, Received, Unavailable
 from neuron_worker.contract import S3Uri
 
 
@@ -15,14 +16,33 @@ class MemoryStore:
     async def get(self, uri: S3Uri) -> bytes | None:
         return self.objects.get(uri)
 
+    async def get_with_etag(self, uri: S3Uri) -> tuple[bytes, str] | None:
+        content = self.objects.get(uri)
+        return None if content is None else (content, _etag(content))
+
     async def put(self, uri: S3Uri, content: bytes) -> None:
         self.objects[uri] = content
+
+    async def put_if(self, uri: S3Uri, content: bytes, etag: str | None) -> str:
+        found = self.objects.get(uri)
+        if found != content and (None if found is None else _etag(found)) != etag:
+            raise Conflict("s3", f"{uri} has changed")
+        self.objects[uri] = content
+        return _etag(content)
 
     async def delete(self, uri: S3Uri) -> None:
         self.objects.pop(uri, None)
 
     async def list(self, prefix: S3Uri) -> list[Listed]:
-        return [Listed(uri, "") for uri in self.objects if uri.key.startswith(prefix.key)]
+        return [
+            Listed(uri, _etag(content))
+            for uri, content in self.objects.items()
+            if uri.key.startswith(prefix.key)
+        ]
+
+
+def _etag(content: bytes) -> str:
+    return f'"{sha256(content).hexdigest()}"'
 
 
 class MemoryQueue:

@@ -4,16 +4,17 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
+from daemon.aws.calls import Calls
 from daemon.aws.limits import DESCRIBE_JOBS_MAX
-from daemon.aws.retrying import retrying
 from daemon.ports import Job, JobEnd, JobStatus, Submission
 
 
 class AwsBatch:
     """Jobs and compute environments of one account and region."""
 
-    def __init__(self, batch: Any) -> None:
+    def __init__(self, batch: Any, calls: Calls | None = None) -> None:
         self._batch = batch
+        self._calls = calls or Calls()
 
     async def submit(self, submission: Submission) -> str:
         """Submit a job, an array when it has more than one child; returns its id.
@@ -33,18 +34,20 @@ class AwsBatch:
         }
         if submission.size > 1:
             request["arrayProperties"] = {"size": submission.size}
-        answer = await retrying(
-            "batch", lambda: self._batch.submit_job(**request), repeatable=False
+        answer = await self._calls.make(
+            "batch", "SubmitJob", lambda: self._batch.submit_job(**request), repeatable=False
         )
         return str(answer["jobId"])
 
     async def describe(self, job_ids: Iterable[str]) -> dict[str, Job]:
         """The jobs that Batch knows, by id; an expired or very new one may be missing."""
-        ids = list(job_ids)
+        ids = list(dict.fromkeys(job_ids))
         jobs: dict[str, Job] = {}
         for start in range(0, len(ids), DESCRIBE_JOBS_MAX):
             some = ids[start : start + DESCRIBE_JOBS_MAX]
-            answer = await retrying("batch", partial(self._batch.describe_jobs, jobs=some))
+            answer = await self._calls.make(
+                "batch", "DescribeJobs", partial(self._batch.describe_jobs, jobs=some)
+            )
             jobs.update({detail["jobId"]: _job(detail) for detail in answer["jobs"]})
         return jobs
 
@@ -56,32 +59,40 @@ class AwsBatch:
         ]
 
     async def find(self, job_queue: str, name: str) -> str | None:
-        """The id of the newest job of that name, in any state; None where there is none."""
+        """The id of the newest job of that name, in any state; None where there is none.
+
+        Batch's filter does not tell upper from lower case
+        (docs.aws.amazon.com/batch/latest/APIReference/API_ListJobs.html); names here do.
+        """
         found = await self._listed(
             jobQueue=job_queue, filters=[{"name": "JOB_NAME", "values": [name]}]
         )
-        newest = max(found, key=lambda summary: summary["createdAt"], default=None)
+        same = (summary for summary in found if summary["jobName"] == name)
+        newest = max(same, key=lambda summary: summary["createdAt"], default=None)
         return None if newest is None else str(newest["jobId"])
 
     async def set_floor(self, compute_environment: str, min_vcpus: int) -> None:
         """Keep at least that many vCPUs up, from now on."""
-        await retrying(
+        await self._calls.make(
             "batch",
+            "UpdateComputeEnvironment",
             lambda: self._batch.update_compute_environment(
                 computeEnvironment=compute_environment, computeResources={"minvCpus": min_vcpus}
             ),
         )
 
     async def _listed(self, **request: Any) -> list[dict[str, Any]]:
-        async def pages() -> list[dict[str, Any]]:
-            paginator = self._batch.get_paginator("list_jobs")
-            return [
-                summary
-                async for page in paginator.paginate(**request)
-                for summary in page["jobSummaryList"]
-            ]
-
-        return await retrying("batch", pages)
+        """All pages, each a call of its own: a throttle in the middle costs one page."""
+        summaries: list[dict[str, Any]] = []
+        token: dict[str, str] = {}
+        while True:
+            answer = await self._calls.make(
+                "batch", "ListJobs", partial(self._batch.list_jobs, **request, **token)
+            )
+            summaries += answer["jobSummaryList"]
+            if not answer.get("nextToken"):
+                return summaries
+            token = {"nextToken": answer["nextToken"]}
 
 
 def _job(detail: dict[str, Any]) -> Job:

@@ -8,6 +8,7 @@ from typing import Any
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 
+from daemon.aws.calls import Calls, Observer
 from daemon.aws.limits import LONG_POLL_MAX_SECONDS
 
 CONNECTIONS_MAX = 50
@@ -17,18 +18,22 @@ READ_TIMEOUT_SECONDS = LONG_POLL_MAX_SECONDS + 10
 
 @dataclass(frozen=True, slots=True)
 class Clients:
-    """Open clients; region, credentials and endpoints come from the usual AWS variables."""
+    """Open clients; region, credentials and endpoints come from the usual AWS variables.
+
+    `calls` is how calls are made with them, at a rate that they share.
+    """
 
     sqs: Any
     s3: Any
     batch: Any
+    calls: Calls
 
 
 @asynccontextmanager
-async def connect() -> AsyncIterator[Clients]:
-    """Open the clients, and close them at the end.
+async def connect(observer: Observer | None = None) -> AsyncIterator[Clients]:
+    """Open the clients, and close them at the end; the observer is told of every call.
 
-    Retries are ours (see `retrying`): botocore's own would hide throttling and add up with ours.
+    Retries are ours (see `calls`): botocore's own would hide throttling and add up with ours.
     """
     config = AioConfig(
         max_pool_connections=CONNECTIONS_MAX,
@@ -41,4 +46,4 @@ async def connect() -> AsyncIterator[Clients]:
             await stack.enter_async_context(session.create_client(service, config=config))
             for service in ("sqs", "s3", "batch")
         ]
-        yield Clients(sqs, s3, batch)
+        yield Clients(sqs, s3, batch, Calls(observer))

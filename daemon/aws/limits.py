@@ -32,3 +32,48 @@ ARRAY_SIZE_MAX = 10_000
 
 Source: docs.aws.amazon.com/batch/latest/userguide/array_jobs.html
 """
+
+SUBMIT_JOB_PER_SECOND_OF_ACCOUNT = 50
+"""Calls of SubmitJob per second, of everybody in the account and region together; it is fixed.
+
+Source: docs.aws.amazon.com/batch/latest/userguide/service_limits.html
+"""
+
+SUBMIT_JOB_PER_SECOND = SUBMIT_JOB_PER_SECOND_OF_ACCOUNT / 2
+"""The daemon's own ceiling: half of the account's, so that others can submit as well."""
+
+DESCRIBE_JOBS_PER_SECOND = 10.0
+"""A thousand jobs a second. AWS publishes no quota (answers on repost.aws say that the 50 per
+second hold for Batch's other calls too, UNVERIFIED); this is far below, and plenty."""
+
+LIST_JOBS_PER_SECOND = 10.0
+"""No published quota, as above."""
+
+UPDATE_COMPUTE_ENVIRONMENT_PER_SECOND = 1.0
+"""No published quota. Each call sets an update of the environment going, so it is a rare one."""
+
+S3_READS_PER_SECOND_OF_PREFIX = 5_500
+S3_WRITES_PER_SECOND_OF_PREFIX = 3_500
+"""What S3 bears at least, per partitioned prefix; a new prefix gets there only by and by.
+
+Source: docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance.html
+"""
+
+S3_READS_PER_SECOND = S3_READS_PER_SECOND_OF_PREFIX / 5
+S3_WRITES_PER_SECOND = S3_WRITES_PER_SECOND_OF_PREFIX / 5
+"""The daemon's own ceilings: the workers read and write under the same prefixes."""
+
+SQS_CALLS_PER_SECOND = 1_000.0
+"""Of each call. Standard queues bear "a nearly unlimited number" of them, so this only keeps a loop
+gone wild in check.
+
+Source: docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
+"""
+
+
+def attribute_bytes(name: str, value: str) -> int:
+    """What a string attribute counts towards that size: its name, its type and its value.
+
+    Source: docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide, "Message metadata"
+    """
+    return len(name.encode()) + len("String") + len(value.encode())

@@ -1,8 +1,9 @@
 """S3 behind the dispatcher's `Store` port."""
 
+from functools import partial
 from typing import Any
 
-from daemon.aws.retrying import retrying
+from daemon.aws.calls import Calls
 from daemon.ports import Conflict, Listed, Refused
 from neuron_worker.contract import S3Uri
 
@@ -16,8 +17,9 @@ Source: docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 class S3Store:
     """Small documents in S3: orders, reports, records, transcripts."""
 
-    def __init__(self, s3: Any) -> None:
+    def __init__(self, s3: Any, calls: Calls | None = None) -> None:
         self._s3 = s3
+        self._calls = calls or Calls()
 
     async def get(self, uri: S3Uri) -> bytes | None:
         """An object's content; None where there is none."""
@@ -33,7 +35,7 @@ class S3Store:
                 return await body.read(), answer["ETag"]
 
         try:
-            return await retrying("s3", read)
+            return await self._calls.make("s3", "GetObject", read)
         except Refused as refusal:
             if refusal.code == "NoSuchKey":
                 return None
@@ -62,8 +64,9 @@ class S3Store:
             raise Conflict("s3", f"{uri}: {refusal.cause}", refusal.code) from refusal
 
     async def _write(self, uri: S3Uri, content: bytes, **condition: str) -> str:
-        answer = await retrying(
+        answer = await self._calls.make(
             "s3",
+            "PutObject",
             lambda: self._s3.put_object(
                 Bucket=uri.bucket,
                 Key=uri.key,
@@ -76,17 +79,22 @@ class S3Store:
 
     async def delete(self, uri: S3Uri) -> None:
         """Delete an object; none there is as good."""
-        await retrying("s3", lambda: self._s3.delete_object(Bucket=uri.bucket, Key=uri.key))
+        await self._calls.make(
+            "s3", "DeleteObject", lambda: self._s3.delete_object(Bucket=uri.bucket, Key=uri.key)
+        )
 
     async def list(self, prefix: S3Uri) -> list[Listed]:
-        """All objects under a prefix."""
-
-        async def pages() -> list[Listed]:
-            paginator = self._s3.get_paginator("list_objects_v2")
-            return [
+        """All objects under a prefix; each page is a call of its own."""
+        found: list[Listed] = []
+        request: dict[str, str] = {"Bucket": prefix.bucket, "Prefix": prefix.key}
+        while True:
+            answer = await self._calls.make(
+                "s3", "ListObjectsV2", partial(self._s3.list_objects_v2, **request)
+            )
+            found += [
                 Listed(S3Uri(prefix.bucket, entry["Key"]), entry["ETag"])
-                async for page in paginator.paginate(Bucket=prefix.bucket, Prefix=prefix.key)
-                for entry in page.get("Contents", [])
+                for entry in answer.get("Contents", [])
             ]
-
-        return await retrying("s3", pages)
+            if not answer["IsTruncated"]:
+                return found
+            request["ContinuationToken"] = answer["NextContinuationToken"]
