@@ -83,14 +83,18 @@ class EmbeddedSqs:
         """Where the service listens, for a client's `endpoint_url` or AWS_ENDPOINT_URL_SQS."""
         return f"http://{self._host}:{self._port}"
 
-    def deliver(self, queue_arn: str, body: str) -> bool:
-        """Send a message for another service of the cloud; whether there is such a queue."""
+    def deliver(self, queue_arn: str, body: str) -> None:
+        """Send a message for another service of the cloud; what cannot be sent is only logged."""
         queue = self._model.find(queue_arn)
         if queue is None:
-            return False
-        queue.send(body, {}, self._clock())
+            log.warning("event_without_queue", queue_arn=queue_arn)
+            return
+        try:
+            queue.send(body, {}, self._clock())
+        except SqsError as refusal:
+            log.warning("event_refused", queue_arn=queue_arn, reason=str(refusal))
+            return
         self._wake_polls()
-        return True
 
     async def _handle(self, request: web.Request) -> web.Response:
         target = request.headers.get("X-Amz-Target", "")
