@@ -18,7 +18,6 @@ from aiohttp import web
 
 from daemon.embedded.batch.arns import Arns
 from daemon.embedded.batch.driver import Driver
-from daemon.embedded.batch.errors import RefusedError
 from daemon.embedded.batch.executor import SubprocessExecutor
 from daemon.embedded.batch.figures import Figures
 from daemon.embedded.batch.limits import STOP_GRACE_SECONDS
@@ -26,6 +25,7 @@ from daemon.embedded.batch.model import BatchModel
 from daemon.embedded.batch.operations import perform
 from daemon.embedded.batch.pace import Pace
 from daemon.embedded.batch.protocol import Protocol
+from daemon.embedded.refusals import RefusedError
 
 log = structlog.get_logger(__name__)
 
