@@ -109,6 +109,11 @@ _CAUSES = (
         "the worker could not read its order from the ledger",
     ),
     Cause(
+        lambda end: end.exit_code == ExitCode.LEDGER_UNREACHABLE,
+        Reason.INTERRUPTED,
+        "the worker could not reach the ledger any more",
+    ),
+    Cause(
         lambda end: end.exit_code == ExitCode.MISCONFIGURED,
         Reason.NOT_STARTED,
         "the worker's settings or model are wrong; its log says which",

@@ -28,7 +28,7 @@ from daemon.reconcile import Reconciler
 from daemon.records import Records
 from daemon.settings import Settings
 from daemon.settle import Settlement
-from daemon.supervision import Loop, Supervisor
+from daemon.supervision import RECOVERY_SECONDS, Loop, Supervisor, pause
 from neuron_worker.contract import Ledger, S3Uri
 
 log = structlog.get_logger()
@@ -85,6 +85,7 @@ class Dispatcher:
             records=records,
             outstanding=self.outstanding,
             adopt=self._orders.adopt_lately,
+            stopping=self._stopping,
             settings=settings,
             metrics=self.metrics,
             clock=clock,
@@ -126,13 +127,27 @@ class Dispatcher:
 
     async def run(self) -> None:
         """Adopt, run until stopped, give back what is held."""
-        await self._orders.adopt()
-        await self._measure()
+        if not await self._adopted():
+            return
         log.info("started", lanes=[lane.name for lane in self.settings.lanes])
         try:
             await self._supervisor.run(self.settings.grace_seconds)
         finally:
             await self._give_back()
+
+    async def _adopted(self) -> bool:
+        """Adopt, as soon as AWS can be reached; False when stopped before."""
+        while not self._stopping.is_set():
+            try:
+                await self._orders.adopt()
+                await self._measure()
+            except ServiceError as error:
+                self._unreachable = str(error)
+                log.warning("start_delayed", cause=str(error))
+                await pause(RECOVERY_SECONDS, self._stopping)
+            else:
+                return True
+        return False
 
     def unhealthy(self) -> str | None:
         """Why the process should be restarted, or None."""

@@ -10,7 +10,8 @@ Intake stops receiving while enough work is outstanding: the backlog waits in SQ
 nothing. A receive in progress is never cancelled.
 """
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -44,6 +45,7 @@ class Intake:
     outstanding: Outstanding
     adopt: Callable[[], Awaitable[None]]
     """Takes over the open orders that this daemon does not know."""
+    stopping: asyncio.Event
     settings: Settings
     metrics: Metrics
     clock: Clock
@@ -61,15 +63,20 @@ class Intake:
         )
         self.metrics.received.inc(len(received))
         for position, message in enumerate(received):
+            if self.stopping.is_set():
+                await self._give_back(received[position:])
+                break
             try:
                 await self._take(message)
             except ServiceError:
                 # Without the ledger nothing can be decided: others may try at once.
-                undecided = [left.receipt_handle for left in received[position:]]
-                self.metrics.undecided.inc(len(undecided))
-                await self.requests.extend(undecided, 0)
+                self.metrics.undecided.inc(len(received) - position)
+                await self._give_back(received[position:])
                 raise
         return len(received)
+
+    async def _give_back(self, messages: Sequence[Received]) -> None:
+        await self.requests.extend([message.receipt_handle for message in messages], 0)
 
     async def _take(self, message: Received) -> None:
         try:
@@ -174,8 +181,7 @@ class Intake:
                 f"request_id: another request of the id {known.item.request_id!r} is under way, "
                 f"for {known.item.audio} and with other options",
             )
-        # The newest handle is the one that can delete the message.
-        known.messages[message.message_id] = copy.messages[message.message_id]
+        self.outstanding.join(known, copy.messages[message.message_id])
         self.metrics.duplicates.labels("outstanding").inc()
         log.info(
             "duplicate_joined", request_id=known.item.request_id, message_id=message.message_id

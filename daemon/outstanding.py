@@ -53,6 +53,7 @@ class Outstanding:
         self._held: dict[str, Owed] = {}
         self._orders: dict[str, dict[str, Owed]] = {}
         self._finished: OrderedDict[str, None] = OrderedDict()
+        self._copies = 0
 
     def __len__(self) -> int:
         return len(self._owed)
@@ -60,7 +61,7 @@ class Outstanding:
     @property
     def messages(self) -> int:
         """How many messages owe them; a second copy of a request counts, too."""
-        return sum(len(owed.messages) for owed in self._owed.values())
+        return len(self._owed) + self._copies
 
     def get(self, request_id: str) -> Owed | None:
         """The owed request, if it is outstanding."""
@@ -80,10 +81,17 @@ class Outstanding:
         known = self._owed.get(request_id)
         if known is not None:
             # Handles that were received here are newer than those in the order.
-            known.messages = owed.messages | known.messages
+            both = owed.messages | known.messages
+            self._copies += len(both) - len(known.messages)
+            known.messages = both
             self.move(known, owed.order_id)
         elif request_id not in self._finished:
             self.admit(owed)
+
+    def join(self, known: Owed, message: Message) -> None:
+        """Keep one more message of a request; of a message that came again, the newest handle."""
+        self._copies += message.message_id not in known.messages
+        known.messages[message.message_id] = message
 
     def move(self, owed: Owed, order_id: str | None) -> None:
         """Put a request under way in an order, or hold it (None)."""
@@ -112,6 +120,7 @@ class Outstanding:
         for request_id in request_ids:
             owed = self._owed.pop(request_id, None)
             if owed is not None:
+                self._copies -= len(owed.messages) - 1
                 self._leave(owed)
 
     def finish(self, request_id: str) -> None:

@@ -119,7 +119,7 @@ class Settlement:
             elif gone:
                 finished.append(owed)
             else:
-                self._retry(owed, outcome, judged)
+                self._retry(owed, outcome, record, judged)
         await self._delete([*finished, *(owed for owed, _ in done)])
         for owed in finished:
             # Not remembered as finished: whoever sends it again asks anew.
@@ -155,14 +155,13 @@ class Settlement:
             warnings=outcome.warnings,
         )
 
-    def _retry(self, owed: Owed, outcome: Outcome, judged: Verdict) -> None:
+    def _retry(self, owed: Owed, outcome: Outcome, record: Record, judged: Verdict) -> None:
         now = self.clock()
         self.outstanding.move(owed, None)
         owed.held_since = now
         owed.not_before = now + timedelta(seconds=judged.delay_seconds)
         owed.alone = judged.alone
-        if outcome.kind is not OutcomeKind.INFRASTRUCTURE:
-            owed.item = owed.item.model_copy(update={"attempt": owed.item.attempt + 1})
+        owed.item = owed.item.model_copy(update={"attempt": record.blamed_attempts + 1})
         self.metrics.retried.labels(owed.profile, outcome.reason or "").inc()
         log.warning(
             "request_retried",

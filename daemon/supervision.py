@@ -104,11 +104,15 @@ class Supervisor:
             await self._pause(WATCH_SECONDS)
 
     async def _pause(self, seconds: float) -> None:
-        """Wait, but no longer than until the stop."""
-        try:
-            await asyncio.wait_for(self._stopping.wait(), seconds)
-        except TimeoutError:
-            pass
+        await pause(seconds, self._stopping)
+
+
+async def pause(seconds: float, stopping: asyncio.Event) -> None:
+    """Wait, but no longer than until the stop."""
+    try:
+        await asyncio.wait_for(stopping.wait(), seconds)
+    except TimeoutError:
+        pass
 
 
 RECOVERY_SECONDS = 1.0

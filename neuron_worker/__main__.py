@@ -49,7 +49,7 @@ def main() -> ExitCode:
         return ExitCode.MISCONFIGURED
     except StoreError as error:
         log.error("ledger_unreachable", detail=str(error))
-        return ExitCode.BROKEN
+        return ExitCode.LEDGER_UNREACHABLE
     except Exception:
         log.exception("worker_broken")
         return ExitCode.BROKEN

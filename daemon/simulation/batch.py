@@ -6,8 +6,8 @@ from typing import Any
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from daemon.embedded.batch.driver import Driver
-from daemon.embedded.batch.errors import RefusedError
 from daemon.embedded.batch.operations import perform
+from daemon.embedded.refusals import RefusedError
 from daemon.ports import Throttled, Unavailable
 from daemon.simulation.clock import unix_seconds
 from daemon.simulation.line import Line

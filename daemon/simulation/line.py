@@ -72,7 +72,10 @@ class Line:
             if self._calls_left == 0:
                 dies_before = self._source.random() < 0.5
                 dies_after = not dies_before
-        await self._travel(weather)
+        # One of the two ways is the slow one, now this, now that.
+        slow_there = self._source.random() < 0.5
+        if slow_there:
+            await self._travel(weather)
         if dies_before:
             self._die()
         if self.fails(weather.throttled):
@@ -82,13 +85,14 @@ class Line:
         answer = effect()
         if dies_after:
             self._die()
-        await self._travel(weather)
+        if not slow_there:
+            await self._travel(weather)
         if self.fails(weather.unanswered):
             raise Unavailable(service, "no answer")
         return answer
 
     async def _travel(self, weather: Weather) -> None:
-        await asyncio.sleep(self._source.uniform(0, weather.slowest_seconds / 2))
+        await asyncio.sleep(self._source.uniform(0, weather.slowest_seconds))
         self._check()
 
     def _die(self) -> None:

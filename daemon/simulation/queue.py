@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 
 from daemon.aws.limits import QUEUE_BATCH_MAX
 from daemon.embedded.sqs.errors import OverLimitError, SqsError
@@ -17,13 +18,17 @@ from daemon.simulation.line import Line
 class SharedQueue:
     """One queue, its clock, and those that wait at it.
 
-    `skew_seconds` is how far the queue's clock is ahead of everybody's.
+    `skew_seconds` is how far the queue's clock is ahead of everybody's; `on_send` is told of every
+    message that is taken up.
     """
 
-    def __init__(self, model: QueueModel) -> None:
+    def __init__(
+        self, model: QueueModel, on_send: Callable[[Outgoing], None] = lambda _: None
+    ) -> None:
         self.model = model
         self.skew_seconds = 0.0
         self.arrived = asyncio.Event()
+        self._on_send = on_send
 
     def now_seconds(self) -> float:
         """The queue's own time."""
@@ -33,12 +38,13 @@ class SharedQueue:
         """Take up a message; returns its id."""
         attributes = {n: MessageAttribute("String", v) for n, v in message.attributes.items()}
         sent = self.model.send(message.body, attributes, self.now_seconds())
+        self._on_send(message)
         self.arrived.set()
         return sent.message_id
 
 
 class SimulatedQueue:
-    """The `Queue` port; `on_delete` is told the handle of each delete that is carried out."""
+    """The `Queue` port; `on_delete` is told the message id of each delete that is carried out."""
 
     def __init__(
         self, shared: SharedQueue, line: Line, on_delete: Callable[[str], None] = lambda _: None
@@ -76,7 +82,7 @@ class SimulatedQueue:
         """Delete messages. Returns the handles that failed."""
 
         def delete(handle: str) -> None:
-            self._on_delete(handle)
+            self._on_delete(self._shared.model.message_id(handle))
             self._shared.model.delete(handle, self._shared.now_seconds())
 
         return await self._each("DeleteMessageBatch", receipt_handles, delete)
@@ -85,9 +91,7 @@ class SimulatedQueue:
         """Send messages; returns once all are accepted."""
         for start in range(0, len(messages), QUEUE_BATCH_MAX):
             some = messages[start : start + QUEUE_BATCH_MAX]
-            await self._line.call(
-                "sqs", "SendMessageBatch", lambda some=some: [self._shared.send(m) for m in some]
-            )
+            await self._line.call("sqs", "SendMessageBatch", partial(self._send, some))
 
     async def depth(self) -> QueueDepth:
         """How many messages there are."""
@@ -123,10 +127,15 @@ class SimulatedQueue:
         failed: set[str] = set()
         for start in range(0, len(handles), QUEUE_BATCH_MAX):
             some = handles[start : start + QUEUE_BATCH_MAX]
-            failed |= await self._line.call(
-                "sqs", operation, lambda some=some: {h for h in some if not self._done(h, act)}
-            )
+            failed |= await self._line.call("sqs", operation, partial(self._failed, some, act))
         return failed
+
+    def _send(self, messages: Sequence[Outgoing]) -> None:
+        for message in messages:
+            self._shared.send(message)
+
+    def _failed(self, handles: Sequence[str], act: Callable[[str], None]) -> set[str]:
+        return {handle for handle in handles if not self._done(handle, act)}
 
     def _done(self, handle: str, act: Callable[[str], None]) -> bool:
         if self._line.fails(self._line.weather("sqs").entries_failed):

@@ -7,10 +7,12 @@ report. What the recordings do to a worker is given; how long they take passes i
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import TypeVar
 
 from daemon.embedded.batch.effects import Run, StopSignal
@@ -68,11 +70,14 @@ class Recording:
 class Toil:
     """What all workers did, in core-seconds, by request.
 
-    `useful` led to a finished transcript, `cut_short` was lost with its worker.
+    `useful` led to a finished transcript, `cut_short` was lost with its worker; `deaths` are the
+    workers that a request killed, `failures` the tries that failed through no fault of the worker.
     """
 
     useful: dict[str, list[float]] = field(default_factory=dict)
     cut_short: dict[str, list[float]] = field(default_factory=dict)
+    deaths: Counter[str] = field(default_factory=Counter)
+    failures: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,17 +159,17 @@ class Worker:
         """Work through the shard; how the process ends."""
         await self._pause(self._workshop.load_seconds)
         try:
-            content = await self._try(lambda: self._store.get(self._uri))
+            content = await self._try(partial(self._store.get, self._uri))
             if content is None:
                 return Exit(ExitCode.ORDER_UNREADABLE)
             self._order = Order.model_validate_json(content)
             return await self._shard()
         except ServiceError:
-            return Exit(ExitCode.BROKEN)
+            return Exit(ExitCode.LEDGER_UNREACHABLE)
 
     async def _shard(self) -> Exit:
         uri = self._ledger.report(self._order.order_id, self._shard_index)
-        before = await self._try(lambda: self._store.get(uri))
+        before = await self._try(partial(self._store.get, uri))
         outcomes = ShardReport.model_validate_json(before).outcomes if before else ()
         self._report = ShardReport(
             order_id=self._order.order_id,
@@ -224,6 +229,7 @@ class Worker:
             if recording.nature is Nature.POISON:
                 await self._pause(recording.seconds / 2)
                 if not self.stopping.is_set():
+                    toil.deaths[item.request_id] += 1
                     return self._workshop.source.choice([SEGMENTATION_FAULT, OUT_OF_MEMORY])
             else:
                 await self._pause(recording.seconds)
@@ -231,7 +237,8 @@ class Worker:
                 return None
             if recording.nature is Nature.BAD:
                 await self._end(self._outcome(item, Reason.NOT_AUDIO))
-            elif recording.nature is Nature.FLAKY and item.attempt <= recording.failures:
+            elif toil.failures[item.request_id] < recording.failures:
+                toil.failures[item.request_id] += 1
                 await self._end(self._outcome(item, Reason.STORE_UNAVAILABLE))
             else:
                 await self._finish(item, record, etag)
@@ -247,7 +254,7 @@ class Worker:
         for file_format in item.options.formats:
             uri = item.transcript(file_format)
             content = f"{item.audio} as {file_format}".encode()
-            await self._try(lambda uri=uri, content=content: self._store.put(uri, content))
+            await self._try(partial(self._store.put, uri, content))
             files[file_format] = str(uri)
         recording = self._workshop.recordings[item.audio]
         outcome = self._outcome(item, None).model_copy(
@@ -266,9 +273,8 @@ class Worker:
                 return False
             before = record.outcomes if record and record.dead_lettered_at is None else ()
             fresh = Record(request_id=outcome.request_id, outcomes=(*before, outcome))
-            content, known = fresh.to_json(), etag
             try:
-                await self._try(lambda: self._store.put_if(uri, content, known))
+                await self._try(partial(self._store.put_if, uri, fresh.to_json(), etag))
             except Conflict:
                 record, etag = await self._record(outcome.request_id)
                 if record and record.done:
@@ -278,7 +284,7 @@ class Worker:
 
     async def _record(self, request_id: str) -> tuple[Record | None, str | None]:
         uri = self._ledger.record(request_id)
-        found = await self._try(lambda: self._store.get_with_etag(uri))
+        found = await self._try(partial(self._store.get_with_etag, uri))
         return (Record.model_validate_json(found[0]), found[1]) if found else (None, None)
 
     def _outcome(self, item: WorkItem, reason: Reason | None) -> Outcome:
@@ -308,7 +314,7 @@ class Worker:
             }
         )
         uri = self._ledger.report(report.order_id, report.shard_index)
-        await self._try(lambda: self._store.put(uri, report.to_json()))
+        await self._try(partial(self._store.put, uri, report.to_json()))
         self._report = report
 
     async def _ring(self) -> None:

@@ -18,6 +18,9 @@ class ExitCode(IntEnum):
     BROKEN = 70
     """A fault of the worker itself, outside any request (EX_SOFTWARE)."""
 
+    LEDGER_UNREACHABLE = 74
+    """The ledger could not be read or written, however often it was tried (EX_IOERR)."""
+
     INTERRUPTED = 75
     """SIGTERM: what was finished is reported, the rest can be done by the next attempt."""
 

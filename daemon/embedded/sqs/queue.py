@@ -172,6 +172,10 @@ class Queue:
             return
         self._forget(message)
 
+    def message_id(self, receipt_handle: str) -> str:
+        """Whose receipt handle it is; ReceiptHandleIsInvalidError for none of this queue's."""
+        return self._receipts.read(receipt_handle).message_id
+
     def purge(self, now_seconds: float) -> None:
         """Delete all messages; PurgeQueueInProgressError within 60 s of the last time."""
         if self._purged_at is not None:
