@@ -1,0 +1,8 @@
+import asyncio
+
+
+def pytest_sessionstart() -> None:
+    """pytest-asyncio keeps the loop it finds before its own, and makes one where nobody said that
+    there is none; that one is never closed, which some later test is blamed for.
+    """
+    asyncio.set_event_loop(None)
