@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/installed
 demo: $(INSTALLED)  ## Transcribe the shipped recordings through the whole path.
 	$(BIN)/whisper-fleet local run tests/recordings --out transcripts --formats txt,json,srt,vtt --overwrite
 
-test: lint  ## Lint, type-check, check the arrows, run all tests.
+test: lint .conformance-venv/installed  ## Lint, type-check, check the arrows, run all tests.
 	$(BIN)/pytest
 
 lint: $(INSTALLED)
@@ -45,6 +45,12 @@ xla-check: .xla-venv/installed  ## Lower every graph through torch-xla, and run 
 	.$*-venv/bin/pip install --quiet --no-deps --requirement $<
 	touch $@
 
+# ministack pins another botocore than ours: an environment of its own as well.
+.conformance-venv/installed: tests/conformance/requirements.lock
+	$(PYTHON) -m venv .conformance-venv
+	.conformance-venv/bin/pip install --quiet --no-deps --requirement $<
+	touch $@
+
 # torch goes first and by its exact version, so that what depends on it brings no other build.
 $(INSTALLED): requirements.lock setup.cfg
 	$(PYTHON) -m venv $(VENV)
@@ -61,4 +67,4 @@ lock:  ## Resolve setup.cfg's ranges afresh and pin what came out.
 	$(BIN)/pip freeze --all --exclude-editable | grep -v '^pip==' | sed 's/^\(torch==[0-9.]*\).*/\1/' > requirements.lock
 
 clean:
-	rm -rf $(VENV) .bench-venv .bench-cache .xla-venv bench-results transcripts .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .bench-venv .bench-cache .xla-venv .conformance-venv bench-results transcripts .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
