@@ -8,10 +8,14 @@ whole visibility timeout more, time for the next daemon to adopt their orders.
 """
 
 import asyncio
+import math
+import random
 
 import structlog
 
 from daemon.autoscaler import Autoscaler
+from daemon.breaker import PROBE_REQUESTS, Breakers, Gate
+from daemon.claims import Claims
 from daemon.clock import Clock, utc_now
 from daemon.heartbeat import Heartbeat
 from daemon.intake import Intake
@@ -31,6 +35,9 @@ log = structlog.get_logger()
 
 PLAN_PERIOD_SECONDS = 0.5
 GAUGE_PERIOD_SECONDS = 15.0
+ADOPT_PERIOD_SECONDS = 900.0
+"""How long an order whose daemon is gone may stay unknown, if none of its messages comes back."""
+
 ROUND_DEADLINE_SECONDS = 300.0
 """Ten times the retry budget of one call: a round that takes longer hangs."""
 
@@ -38,7 +45,15 @@ ROUND_DEADLINE_SECONDS = 300.0
 class Dispatcher:
     """One daemon. `run` returns after a graceful stop and raises when a loop fails."""
 
-    def __init__(self, settings: Settings, world: World, clock: Clock = utc_now) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        world: World,
+        clock: Clock = utc_now,
+        source: random.Random | None = None,
+    ) -> None:
+        """`source` is where ids come from: the same seed gives the same ones."""
+        source = source or random.SystemRandom()
         self.settings = settings
         self.metrics = Metrics()
         self.outstanding = Outstanding()
@@ -48,6 +63,19 @@ class Dispatcher:
         self._unreachable: str | None = "not started yet"
         ledger = Ledger(S3Uri.parse(settings.locations.ledger))
         records = Records(world.store, ledger)
+        self._breakers = Breakers(self.metrics, clock)
+        self._orders = Orders(
+            store=world.store,
+            batch=world.batch,
+            ledger=ledger,
+            claims=Claims(world.store, ledger, f"{source.getrandbits(64):016x}"),
+            outstanding=self.outstanding,
+            breakers=self._breakers,
+            settings=settings,
+            metrics=self.metrics,
+            clock=clock,
+            source=source,
+        )
         self._heartbeat = Heartbeat(
             world.requests, self.outstanding, settings.intake.visibility_seconds, self.metrics
         )
@@ -56,15 +84,7 @@ class Dispatcher:
             dead_letters=world.dead_letters,
             records=records,
             outstanding=self.outstanding,
-            settings=settings,
-            metrics=self.metrics,
-            clock=clock,
-        )
-        self._orders = Orders(
-            store=world.store,
-            batch=world.batch,
-            ledger=ledger,
-            outstanding=self.outstanding,
+            adopt=self._orders.adopt_lately,
             settings=settings,
             metrics=self.metrics,
             clock=clock,
@@ -78,12 +98,15 @@ class Dispatcher:
             settlement=Settlement(
                 requests=world.requests,
                 dead_letters=world.dead_letters,
+                batch=world.batch,
                 records=records,
                 outstanding=self.outstanding,
+                breakers=self._breakers,
                 settings=settings.retries,
                 metrics=self.metrics,
                 clock=clock,
             ),
+            breakers=self._breakers,
             clock=clock,
         )
         self._autoscaler = Autoscaler(
@@ -131,6 +154,7 @@ class Dispatcher:
             Loop("heartbeat", self._heartbeat.beat, self._heartbeat.period_seconds, deadline),
             Loop("planner", self._plan, PLAN_PERIOD_SECONDS, deadline),
             Loop("reconcile", self._reconciler.round, settings.reconcile.period_seconds, deadline),
+            Loop("adopt", self._orders.adopt, ADOPT_PERIOD_SECONDS, deadline),
             Loop("autoscaler", self._autoscaler.tick, settings.autoscaler.period_seconds, deadline),
             Loop("gauges", self._measure, GAUGE_PERIOD_SECONDS, deadline),
         ]
@@ -154,8 +178,21 @@ class Dispatcher:
             )
             for owed in held
         ]
-        for order in plan(candidates, self.settings.planner, self._clock()):
+        for order in plan(self._gated(candidates), self.settings.planner, self._clock()):
             await self._orders.place(order)
+
+    def _gated(self, candidates: list[Candidate]) -> list[Candidate]:
+        """Those that may be ordered now: no more than a probe from a lane that fails."""
+        room: dict[str, float] = {}
+        for profile in {candidate.profile for candidate in candidates}:
+            gate = self._breakers.gate(self.settings.lane_for(profile).name)
+            room[profile] = {Gate.OPEN: math.inf, Gate.PROBE: PROBE_REQUESTS, Gate.SHUT: 0}[gate]
+        allowed = []
+        for candidate in candidates:
+            if room[candidate.profile] and candidate.is_ready(self._clock()):
+                room[candidate.profile] -= 1
+                allowed.append(candidate)
+        return allowed
 
     async def _measure(self) -> None:
         self.metrics.held.set(len(self.outstanding.held()))
@@ -171,6 +208,7 @@ class Dispatcher:
         self.metrics.queue_in_flight.set(depth.in_flight)
 
     async def _give_back(self) -> None:
+        self._orders.withdraw_unwritten()
         try:
             released = await self._heartbeat.release_held()
             await self._heartbeat.beat()

@@ -2,11 +2,17 @@
 
 A message that can never work goes to the dead-letter queue at once, with the reason. A second copy
 of a request that is held or under way is kept beside the first, so that both are deleted together;
-a copy of a finished one is deleted. Intake stops receiving while enough work is outstanding: the
-backlog waits in SQS, where it costs nothing. A receive in progress is never cancelled.
+a copy of a finished one is deleted. Only a message that was received before can have left traces:
+its request may be in an order of a daemon that is gone, and the record tells how it stands. A first
+copy costs no look into the ledger; if its request is done all the same, its worker finds out.
+
+Intake stops receiving while enough work is outstanding: the backlog waits in SQS, where it costs
+nothing. A receive in progress is never cancelled.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 import structlog
 
@@ -19,7 +25,8 @@ from daemon.ports import Outgoing, Queue, Received, ServiceError
 from daemon.records import Records
 from daemon.request import Rejected, RejectReason, Request, parse
 from daemon.settings import Settings
-from neuron_worker.contract import OutcomeKind, WorkItem
+from daemon.settle import Fate, bury, verdict
+from neuron_worker.contract import Record, WorkItem
 from neuron_worker.contract.order import Message
 
 log = structlog.get_logger()
@@ -35,6 +42,8 @@ class Intake:
     dead_letters: Queue
     records: Records
     outstanding: Outstanding
+    adopt: Callable[[], Awaitable[None]]
+    """Takes over the open orders that this daemon does not know."""
     settings: Settings
     metrics: Metrics
     clock: Clock
@@ -42,7 +51,7 @@ class Intake:
     @property
     def full(self) -> bool:
         """Whether enough work is outstanding."""
-        return len(self.outstanding) >= self.settings.intake.outstanding_max
+        return self.outstanding.messages >= self.settings.intake.outstanding_max
 
     async def poll(self) -> int:
         """Receive once and take what came; returns how many messages came."""
@@ -85,19 +94,43 @@ class Intake:
             await self._drop(message, request_id, "finished")
             return
         if message.receive_count > 1:
-            # Only a message that was received before can have left traces in the ledger.
-            record = await self.records.get(request_id)
-            if record.done is not None:
-                await self._drop(message, request_id, "finished")
+            await self.adopt()
+            if await self._settled(message, owed):
                 return
-            if record.dead_lettered_at is not None:
-                await self._drop(message, request_id, "dead_lettered")
-                return
-            if record.outcomes:
-                owed.item = owed.item.model_copy(update={"attempt": record.blamed_attempts + 1})
-                owed.alone = record.outcomes[-1].kind is OutcomeKind.CRASHED
+        # Another poller may have been here meanwhile.
+        if (known := self.outstanding.get(request_id)) is not None:
+            self._join(known, owed, message)
+            return
         self.outstanding.admit(owed)
         log.info("request_held", request_id=request_id, audio=owed.item.audio)
+
+    async def _settled(self, message: Received, owed: Owed) -> bool:
+        """Whether the record says that nothing is owed any more; then the message is deleted."""
+        request_id = owed.item.request_id
+        record = await self.records.get(request_id)
+        if record.done is not None:
+            await self._drop(message, request_id, "finished")
+            return True
+        failed = record.outcomes and record.dead_lettered_at is None
+        if failed and self._resume(owed, record) is Fate.DEAD_LETTER:
+            record = await self.records.give_up(record, (message.message_id,), self.clock())
+        if message.message_id not in record.message_ids:
+            # Not given up, or asked for anew since.
+            return False
+        if not record.letter_sent:
+            await bury(message.body, record, self.dead_letters, self.records)
+        await self._drop(message, request_id, "dead_lettered")
+        return True
+
+    def _resume(self, owed: Owed, record: Record) -> Fate:
+        """Go on where an earlier daemon was with a request that failed."""
+        last = record.outcomes[-1]
+        # Whether there was an outage, nobody remembers.
+        judged = verdict(last, record, self.settings.retries, outage=True)
+        owed.item = owed.item.model_copy(update={"attempt": record.blamed_attempts + 1})
+        owed.alone = judged.alone
+        owed.not_before = last.finished_at + timedelta(seconds=judged.delay_seconds)
+        return judged.fate
 
     def _owed(self, message: Received, request: Request) -> Owed:
         profile = request.profile or self.settings.default_profile
@@ -111,7 +144,7 @@ class Intake:
         now = self.clock()
         return Owed(
             item=WorkItem(
-                request_id=request.request_id or message.message_id,
+                request_id=request.request_id or request.content_id() or message.message_id,
                 audio=request.audio,
                 audio_version=request.audio_version,
                 output=request.output or self.settings.locations.output,
@@ -166,7 +199,7 @@ class Intake:
         )
         await self.dead_letters.send([letter])
         if rejection.request_id is not None:
-            await self.records.reject(rejection.request_id, rejection.detail, self.clock())
+            await self.records.reject(rejection.request_id, rejection.detail)
         await self.requests.delete([message.receipt_handle])
         self.metrics.rejected.labels(rejection.reason).inc()
         log.error("message_rejected", reason=rejection.reason, detail=rejection.detail, **facts)

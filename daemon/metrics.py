@@ -91,6 +91,9 @@ class Metrics:
         self.heartbeat_failures = self._counter(
             "heartbeat_failures", "Messages whose visibility could not be extended."
         )
+        self.lane_shut = self._gauge(
+            "lane_shut", "1 while nothing but probes is ordered from a lane that fails.", "lane"
+        )
         self.floor_vcpus = self._gauge("lane_floor_vcpus", "vCPUs that a lane keeps up.", "lane")
         self.loop_failures = self._counter(
             "loop_failures", "Rounds of a loop that ended in an error and are made again.", "loop"

@@ -1,42 +1,73 @@
 """Orders: writes a plan to the ledger, then submits it; knows the orders that are under way.
 
 The order stands in S3 before SubmitJob is called, and Batch's job name is the order id: whoever
-finds an open order can find its job, or submit it when there is none. Invariant: every order in
-the ledger's `open/` has a job, or gets one by `submit_missing`, and never two.
+finds an open order can find its job, or submit it when there is none (see `claims`). Invariant:
+every order in the ledger's `open/` has a job, or gets one by `drive`, and never two.
 """
 
 import asyncio
-import secrets
+import random
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 from pydantic import ValidationError
 
+from daemon.breaker import Breakers
+from daemon.claims import SUBMIT_CALL_SECONDS, Claim, Claims
 from daemon.clock import Clock
 from daemon.metrics import Metrics
 from daemon.outstanding import Outstanding, Owed
 from daemon.planner import Plan, estimate_seconds
-from daemon.ports import Batch, Store, Submission
+from daemon.ports import (
+    Batch,
+    Refused,
+    ServiceError,
+    Store,
+    Submission,
+    Throttled,
+    Unavailable,
+)
 from daemon.settings import Settings
-from neuron_worker.contract import Ledger, Order, Shard
+from neuron_worker.contract import Ledger, Order, S3Uri, Shard
 
 log = structlog.get_logger()
 
 ORDER_VARIABLE = "WHISPER_FLEET_ORDER"
 """The environment variable that tells a worker its order's location."""
 
+EVENTS_VARIABLE = "WHISPER_FLEET_EVENTS_QUEUE"
+"""The environment variable that tells a worker which queue to ring."""
 
-@dataclass(slots=True)
+LISTING_FRESH = timedelta(seconds=10)
+"""A message that comes back was hidden for longer than this after its order was written."""
+
+
+@dataclass(slots=True, eq=False)
 class OpenOrder:
-    """An order under way: its job once it is known, and what has been seen of it."""
+    """An order under way: its job once it is known, and what has been seen of it.
+
+    `unsure` says that Batch may have heard a submission that was not answered. Whoever works on
+    the order holds `turn`.
+    """
 
     order: Order
+    written: bool = True
+    claim: Claim | None = None
+    claim_etag: str | None = None
+    unsure: bool = False
     job_id: str | None = None
     submitted_at: datetime | None = None
     report_etags: dict[int, str] = field(default_factory=dict)
     ended_shards: set[int] = field(default_factory=set)
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def job_of(self, shard_index: int) -> str | None:
+        """The id of the job that is one shard."""
+        if self.job_id is None or len(self.order.shards) == 1:
+            return self.job_id
+        return f"{self.job_id}:{shard_index}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,25 +77,99 @@ class Orders:
     store: Store
     batch: Batch
     ledger: Ledger
+    claims: Claims
     outstanding: Outstanding
+    breakers: Breakers
     settings: Settings
     metrics: Metrics
     clock: Clock
+    source: random.Random
     _open: dict[str, OpenOrder] = field(default_factory=dict, init=False)
-    _submitting: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
+    _unreadable: set[S3Uri] = field(default_factory=set, init=False)
+    _adopting: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
+    _listed_at: list[datetime] = field(default_factory=list, init=False)
 
     def under_way(self) -> list[OpenOrder]:
         """The orders that are not settled whole, oldest first."""
         return list(self._open.values())
 
+    def named(self, order_ids: Iterable[str]) -> list[OpenOrder]:
+        """Those of the orders that are under way here."""
+        return [self._open[order_id] for order_id in order_ids if order_id in self._open]
+
     async def place(self, plan: Plan) -> None:
-        """Write the order, then submit it. From the first write on, its requests are under way."""
+        """Write the order, then submit it; its requests are under way from here on.
+
+        If either fails, `drive` goes on where this ended.
+        """
         order = self._order(plan)
-        await self.store.put(self.ledger.open_order(order.order_id), order.to_json())
+        opened = OpenOrder(order, written=False)
+        self._open[order.order_id] = opened
         for item in order.items():
-            if (owed := self.outstanding.get(item.request_id)) is not None:
-                owed.order_id = order.order_id
-        opened = OpenOrder(order)
+            self.outstanding.move(self._held(item.request_id), order.order_id)
+        self.breakers.ordered(order.lane, order.order_id)
+        async with opened.turn:
+            await self.drive(opened)
+
+    async def drive(self, opened: OpenOrder) -> None:
+        """Write the order if it is not, and find or submit its job; the caller has the turn."""
+        if not opened.written:
+            await self._write(opened)
+        if opened.job_id is None:
+            await self._obtain_job(opened)
+
+    async def adopt(self) -> None:
+        """Take over the open orders of whoever wrote them, and answer for their requests."""
+        async with self._adopting:
+            listed = await self.store.list(self.ledger.open_orders())
+            strange = [entry.uri for entry in listed if self._is_strange(entry.uri)]
+            contents = await asyncio.gather(*(self.store.get(uri) for uri in strange))
+            orders = []
+            for uri, content in zip(strange, contents, strict=True):
+                if content is None:
+                    # Closed by its daemon a moment ago.
+                    continue
+                try:
+                    orders.append(Order.model_validate_json(content))
+                except ValidationError as error:
+                    self._unreadable.add(uri)
+                    log.error("order_unreadable", uri=str(uri), error=str(error))
+            for order in sorted(orders, key=lambda order: order.created_at):
+                self._open[order.order_id] = OpenOrder(order)
+                for owed in self._owed_by(order):
+                    self.outstanding.adopt(owed)
+                log.info("order_adopted", order_id=order.order_id, requests=len(order.items()))
+            self._listed_at[:] = [self.clock()]
+
+    async def adopt_lately(self) -> None:
+        """Adopt, unless that was done a moment ago."""
+        async with self._adopting:
+            fresh = self._listed_at and self.clock() - self._listed_at[0] < LISTING_FRESH
+        if not fresh:
+            await self.adopt()
+
+    async def close(self, opened: OpenOrder) -> None:
+        """Move the order out of the way: every request in it is settled."""
+        order = opened.order
+        await self.store.put(self.ledger.closed_order(order.order_id), order.to_json())
+        await self.store.delete(self.ledger.open_order(order.order_id))
+        await self.claims.forget(order.order_id)
+        del self._open[order.order_id]
+        self.breakers.closed(order.lane, order.order_id)
+        log.info("order_closed", order_id=order.order_id)
+
+    def withdraw_unwritten(self) -> None:
+        """Hold the requests of orders that were never written: nobody else knows of them."""
+        for opened in self.under_way():
+            if not opened.written:
+                del self._open[opened.order.order_id]
+                for owed in self.outstanding.in_order(opened.order.order_id):
+                    self.outstanding.move(owed, None)
+
+    async def _write(self, opened: OpenOrder) -> None:
+        order = opened.order
+        await self.store.put(self.ledger.open_order(order.order_id), order.to_json())
+        opened.written = True
         log.info(
             "order_written",
             order_id=order.order_id,
@@ -72,73 +177,88 @@ class Orders:
             shards=len(order.shards),
             requests=len(order.items()),
         )
-        async with self._submitting:
-            self._open[order.order_id] = opened
-            await self._submit(opened)
 
-    async def submit_missing(self) -> None:
-        """Find or submit the job of every open order that has none that we know of."""
-        for opened in self.under_way():
-            async with self._submitting:
-                if opened.job_id is None:
-                    await self._find_or_submit(opened)
+    async def _obtain_job(self, opened: OpenOrder) -> None:
+        """Find the order's job or submit it, if the claim allows; else a later call will."""
+        order_id, now = opened.order.order_id, self.clock()
+        if opened.claim is None or opened.claim.daemon_id != self.claims.daemon_id:
+            found = await self.claims.get(order_id) if opened.written else None
+            opened.claim, opened.claim_etag = found or (None, None)
+        claim = opened.claim
+        if claim is not None and claim.job_id is not None:
+            self._know_job(opened, claim.job_id)
+            return
+        mine = claim is not None and claim.daemon_id == self.claims.daemon_id and not opened.unsure
+        if claim is not None and not mine:
+            lane = self.settings.lane_named(opened.order.lane)
+            job_id = await self.batch.find(lane.job_queue, order_id)
+            if job_id is not None:
+                self._know_job(opened, job_id)
+                return
+            if not claim.may_be_taken_over(now):
+                return
+        if claim is None or not mine or not claim.may_submit(self.claims.daemon_id, now):
+            made = await self.claims.make(order_id, now, opened.claim_etag)
+            opened.claim, opened.claim_etag = made or (None, None)
+            if made is None:
+                return
+            opened.unsure = False
+        await self._submit(opened)
 
-    async def adopt(self) -> None:
-        """Take over the open orders of whoever wrote them, and answer for their requests."""
-        listed = await self.store.list(self.ledger.open_orders())
-        contents = await asyncio.gather(*(self.store.get(entry.uri) for entry in listed))
-        orders = []
-        for entry, content in zip(listed, contents, strict=True):
-            try:
-                orders.append(Order.model_validate_json(content or b""))
-            except ValidationError as error:
-                log.error("order_unreadable", uri=str(entry.uri), error=str(error))
-        for order in sorted(orders, key=lambda order: order.created_at):
-            self._open[order.order_id] = OpenOrder(order)
-            for owed in self._owed_by(order):
-                self.outstanding.admit(owed)
-            log.info("order_adopted", order_id=order.order_id, requests=len(order.items()))
-        await self.submit_missing()
-
-    async def close(self, opened: OpenOrder) -> None:
-        """Move the order out of the way: every request in it is settled."""
-        order = opened.order
-        await self.store.put(self.ledger.closed_order(order.order_id), order.to_json())
-        await self.store.delete(self.ledger.open_order(order.order_id))
-        del self._open[order.order_id]
-        log.info("order_closed", order_id=order.order_id)
-
-    async def _find_or_submit(self, opened: OpenOrder) -> None:
-        lane = self.settings.lane_named(opened.order.lane)
-        opened.job_id = await self.batch.find(lane.job_queue, opened.order.order_id)
-        if opened.job_id is None:
-            await self._submit(opened)
-        else:
-            opened.submitted_at = self.clock()
+    def _know_job(self, opened: OpenOrder, job_id: str) -> None:
+        opened.job_id = job_id
+        opened.submitted_at = self.clock()
+        log.info("order_found", order_id=opened.order.order_id, job_id=job_id)
 
     async def _submit(self, opened: OpenOrder) -> None:
         order = opened.order
         lane = self.settings.lane_named(order.lane)
-        opened.job_id = await self.batch.submit(
-            Submission(
-                name=order.order_id,
-                job_queue=lane.job_queue,
-                job_definition=lane.job_definition,
-                size=len(order.shards),
-                environment={ORDER_VARIABLE: str(self.ledger.open_order(order.order_id))},
-            )
+        submission = Submission(
+            name=order.order_id,
+            job_queue=lane.job_queue,
+            job_definition=lane.job_definition,
+            size=len(order.shards),
+            environment=self._environment(order),
         )
+        opened.unsure = True
+        try:
+            async with asyncio.timeout(SUBMIT_CALL_SECONDS):
+                opened.job_id = await self.batch.submit(submission)
+        except TimeoutError as error:
+            raise Unavailable(
+                "batch", f"no answer to the submission of {order.order_id}"
+            ) from error
+        except Throttled:
+            opened.unsure = False
+            raise
+        except Refused as refusal:
+            opened.unsure = False
+            self.breakers.failed(order.lane, order.order_id, str(refusal))
+            raise
         opened.submitted_at = self.clock()
         self.metrics.orders.labels(lane.name).inc()
         self.metrics.shards.labels(lane.name).inc(len(order.shards))
         log.info("order_submitted", order_id=order.order_id, job_id=opened.job_id, lane=lane.name)
+        if opened.claim is not None:
+            try:
+                await self.claims.note_job(opened.claim, opened.job_id)
+            except ServiceError as error:
+                # Whoever needs it finds the job by its name.
+                log.warning("job_not_noted", order_id=order.order_id, cause=str(error))
+
+    def _environment(self, order: Order) -> dict[str, str]:
+        return {ORDER_VARIABLE: str(self.ledger.open_order(order.order_id))}
+
+    def _is_strange(self, uri: S3Uri) -> bool:
+        order_id = uri.key.rpartition("/")[2].removesuffix(".json")
+        return order_id not in self._open and uri not in self._unreadable
 
     def _order(self, plan: Plan) -> Order:
         lane = self.settings.lane_for(plan.profile)
         now = self.clock()
         owed = {request_id: self._held(request_id) for shard in plan.shards for request_id in shard}
         return Order(
-            order_id=f"wf-{now:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}",
+            order_id=f"wf-{now:%Y%m%dT%H%M%S}-{self.source.getrandbits(32):08x}",
             profile=plan.profile,
             lane=lane.name,
             created_at=now,

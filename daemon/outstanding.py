@@ -35,6 +35,11 @@ class Owed:
         return next(iter(self.messages.values()))
 
     @property
+    def asked_at(self) -> datetime:
+        """When the first message was taken from the queue."""
+        return self.message.received_at
+
+    @property
     def receipt_handles(self) -> list[str]:
         """The newest handle of every message."""
         return [message.receipt_handle for message in self.messages.values()]
@@ -45,10 +50,17 @@ class Outstanding:
 
     def __init__(self) -> None:
         self._owed: dict[str, Owed] = {}
+        self._held: dict[str, Owed] = {}
+        self._orders: dict[str, dict[str, Owed]] = {}
         self._finished: OrderedDict[str, None] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._owed)
+
+    @property
+    def messages(self) -> int:
+        """How many messages owe them; a second copy of a request counts, too."""
+        return sum(len(owed.messages) for owed in self._owed.values())
 
     def get(self, request_id: str) -> Owed | None:
         """The owed request, if it is outstanding."""
@@ -57,23 +69,50 @@ class Outstanding:
     def admit(self, owed: Owed) -> None:
         """Answer for a request from now on."""
         self._owed[owed.item.request_id] = owed
+        self.move(owed, owed.order_id)
+
+    def adopt(self, owed: Owed) -> None:
+        """Answer for a request of an order that was found, beside what is known of it already.
+
+        One that was settled not long ago is owed no more.
+        """
+        request_id = owed.item.request_id
+        known = self._owed.get(request_id)
+        if known is not None:
+            # Handles that were received here are newer than those in the order.
+            known.messages = owed.messages | known.messages
+            self.move(known, owed.order_id)
+        elif request_id not in self._finished:
+            self.admit(owed)
+
+    def move(self, owed: Owed, order_id: str | None) -> None:
+        """Put a request under way in an order, or hold it (None)."""
+        request_id = owed.item.request_id
+        self._leave(owed)
+        owed.order_id = order_id
+        if order_id is None:
+            self._held[request_id] = owed
+        else:
+            self._orders.setdefault(order_id, {})[request_id] = owed
 
     def held(self) -> list[Owed]:
         """Requests that are in no order, oldest first."""
-        return [owed for owed in self._owed.values() if owed.order_id is None]
+        return list(self._held.values())
 
     def ordered(self) -> list[Owed]:
         """Requests that are in an order under way."""
-        return [owed for owed in self._owed.values() if owed.order_id is not None]
+        return [owed for inside in self._orders.values() for owed in inside.values()]
 
     def in_order(self, order_id: str) -> list[Owed]:
         """Requests that are under way in one order."""
-        return [owed for owed in self._owed.values() if owed.order_id == order_id]
+        return list(self._orders.get(order_id, {}).values())
 
     def forget(self, request_ids: Iterable[str]) -> None:
         """Stop answering for requests whose messages are gone or were given back."""
         for request_id in request_ids:
-            self._owed.pop(request_id, None)
+            owed = self._owed.pop(request_id, None)
+            if owed is not None:
+                self._leave(owed)
 
     def finish(self, request_id: str) -> None:
         """Forget a settled request, but know it again for a while."""
@@ -85,3 +124,11 @@ class Outstanding:
     def recently_finished(self, request_id: str) -> bool:
         """Whether this daemon settled the request not long ago."""
         return request_id in self._finished
+
+    def _leave(self, owed: Owed) -> None:
+        request_id = owed.item.request_id
+        self._held.pop(request_id, None)
+        if owed.order_id is not None and (inside := self._orders.get(owed.order_id)):
+            inside.pop(request_id, None)
+            if not inside:
+                del self._orders[owed.order_id]

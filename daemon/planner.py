@@ -27,6 +27,10 @@ class Candidate:
     not_before: datetime | None = None
     alone: bool = False
 
+    def is_ready(self, now: datetime) -> bool:
+        """Whether it need not wait any longer before it is tried again."""
+        return self.not_before is None or self.not_before <= now
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -53,7 +57,7 @@ def plan(held: Sequence[Candidate], settings: PlannerSettings, now: datetime) ->
     """The orders to make now. Requests that are in none of them stay held."""
     by_profile: dict[str, list[Candidate]] = defaultdict(list)
     for candidate in held:
-        if candidate.not_before is None or candidate.not_before <= now:
+        if candidate.is_ready(now):
             by_profile[candidate.profile].append(candidate)
     plans = []
     for profile, ready in by_profile.items():

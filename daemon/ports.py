@@ -146,11 +146,12 @@ class JobStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class JobEnd:
-    """How a job or an array child ended, as Batch tells it."""
+    """How a job or an array child ended, as Batch tells it; `attempts` are those that are over."""
 
     exit_code: int | None
     container_reason: str
     status_reason: str
+    attempts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +162,7 @@ class Job:
     status: JobStatus
     end: JobEnd
     children: Mapping[JobStatus, int] = field(default_factory=dict)
+    log_stream: str = ""
 
 
 @dataclass(frozen=True, slots=True)

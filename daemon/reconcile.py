@@ -3,22 +3,24 @@
 A worker reports a request only after its transcript is in S3, and ends only after its last report.
 So Batch is asked first and the reports are read afterwards: what a report of an ended job does not
 name will never be named, and `blame` decides what became of it. Stateless but for the etags that
-save reading a report twice; every round may be repeated.
+save reading a report twice; every round may be repeated, and only one works on an order at a time.
 """
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 import structlog
 
-from daemon.blame import LOST, end_of_shard
+from daemon.blame import LOST, cause_of, end_of_shard
+from daemon.breaker import Breakers
 from daemon.clock import Clock
 from daemon.orders import OpenOrder, Orders
 from daemon.outstanding import Outstanding
 from daemon.ports import Batch, Job, JobEnd, JobStatus, Store
 from daemon.settle import Settlement
-from neuron_worker.contract import Ledger, ShardReport
+from neuron_worker.contract import Ledger, Reason, ShardReport
 
 log = structlog.get_logger()
 
@@ -38,6 +40,7 @@ class Reconciler:
     orders: Orders
     outstanding: Outstanding
     settlement: Settlement
+    breakers: Breakers
     clock: Clock
     _turns: asyncio.Semaphore = field(
         default_factory=lambda: asyncio.Semaphore(ORDERS_AT_ONCE), init=False
@@ -45,10 +48,15 @@ class Reconciler:
 
     async def round(self) -> None:
         """Look at every order once."""
-        await self.orders.submit_missing()
-        opened = self.orders.under_way()
+        await self._look(self.orders.under_way())
+
+    async def look(self, order_ids: Iterable[str]) -> None:
+        """Look at some orders out of turn, because an event names them."""
+        await self._look(self.orders.named(order_ids))
+
+    async def _look(self, opened: list[OpenOrder]) -> None:
         jobs = await self.batch.describe(one.job_id for one in opened if one.job_id)
-        # All are waited for, also behind a failure: two rounds must never work on one order.
+        # All are waited for, also behind a failure: rounds must not pile up on one order.
         ends = await asyncio.gather(
             *(self._advance(one, jobs.get(one.job_id or "")) for one in opened),
             return_exceptions=True,
@@ -57,14 +65,15 @@ class Reconciler:
             raise error
 
     async def _advance(self, opened: OpenOrder, job: Job | None) -> None:
-        async with self._turns:
+        async with self._turns, opened.turn:
+            if not self.orders.named([opened.order.order_id]):
+                return
+            if opened.job_id is None:
+                await self.orders.drive(opened)
+                return
             await self._settle_reported(opened)
             for shard_index, end in (await self._newly_ended(opened, job)).items():
-                report = await self._report(opened, shard_index)
-                await self.settlement.settle(
-                    end_of_shard(opened.order, shard_index, report, end, self.clock())
-                )
-                opened.ended_shards.add(shard_index)
+                await self._settle_ended(opened, shard_index, end)
             over = job.status.ended if job else len(opened.ended_shards) == len(opened.order.shards)
             if over and not self.outstanding.in_order(opened.order.order_id):
                 await self.orders.close(opened)
@@ -76,8 +85,21 @@ class Reconciler:
                 continue
             report = await self._report(opened, shard_index)
             if report is not None:
-                await self.settlement.settle(report.outcomes)
+                if shard_index not in opened.report_etags:
+                    self.breakers.began(opened.order.lane)
+                await self.settlement.settle(report.outcomes, opened.order.lane, opened.job_of)
                 opened.report_etags[shard_index] = entry.etag
+
+    async def _settle_ended(self, opened: OpenOrder, shard_index: int, end: JobEnd) -> None:
+        order = opened.order
+        report = await self._report(opened, shard_index)
+        cause = cause_of(end)
+        if report is None and cause.suspect is not Reason.INTERRUPTED:
+            self.breakers.failed(order.lane, order.order_id, cause.words)
+        outcomes = end_of_shard(order, shard_index, report, end, self.clock())
+        reported = report.outcomes if report else ()
+        await self.settlement.settle((*reported, *outcomes), order.lane, opened.job_of)
+        opened.ended_shards.add(shard_index)
 
     async def _report(self, opened: OpenOrder, shard_index: int) -> ShardReport | None:
         uri = self.ledger.report(opened.order.order_id, shard_index)

@@ -41,8 +41,8 @@ class Request(Options):
     )
     request_id: RequestId | None = Field(
         default=None,
-        description="Names the request for good; sent twice, it is done once. Default: the SQS "
-        "message id.",
+        description="Names the request for good; sent twice, it is done once. Default: derived "
+        "from audio, version and options where audio_version is given, else the SQS message id.",
     )
     audio_version: str | None = Field(
         default=None, max_length=1024, description="S3 version id of the audio object."
@@ -76,6 +76,16 @@ class Request(Options):
         return Options.model_construct(
             **{name: getattr(self, name) for name in Options.model_fields}
         )
+
+    def content_id(self) -> str | None:
+        """An id for a request that has none of its own: the same object version, wanted in the
+        same way, has the same one. None without a version, for the object may have changed."""
+        if self.audio_version is None:
+            return None
+        unlike = {"request_id", "duration_seconds", "size_bytes"}
+        wanted = self.model_dump(mode="json", exclude=unlike)
+        content = json.dumps(wanted, sort_keys=True).encode()
+        return f"v-{hashlib.sha256(content).hexdigest()[:32]}"
 
 
 class RejectReason(StrEnum):

@@ -1,22 +1,24 @@
 """Settle: what an outcome means for its request, and for the messages that owe it.
 
 `verdict` is pure; `Settlement` acts on it. The order of its writes keeps the promise that nothing
-is lost: a failure goes to the record, a dead letter is sent before the record calls the request
-given up, and only then are messages deleted. Whatever is interrupted is settled once more.
+is lost: a failure goes to the record; that a request is given up is decided there, then its dead
+letter is sent, then the record says so, and only then are messages deleted. Whatever is interrupted
+is settled once more, by whoever comes upon it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
 import structlog
 
+from daemon.breaker import Breakers, Gate
 from daemon.clock import Clock
 from daemon.dead_letters import dead_letter
 from daemon.metrics import Metrics
 from daemon.outstanding import Outstanding, Owed
-from daemon.ports import Queue
+from daemon.ports import Batch, Queue, ServiceError
 from daemon.records import Records
 from daemon.settings import RetrySettings
 from neuron_worker.contract import Outcome, OutcomeKind, Reason, Record
@@ -41,21 +43,33 @@ class Verdict:
     alone: bool = False
 
 
-def verdict(outcome: Outcome, record: Record, settings: RetrySettings) -> Verdict:
-    """Judge an outcome, given the request's record, which counts this outcome already."""
+def verdict(
+    outcome: Outcome, record: Record, settings: RetrySettings, *, outage: bool = False
+) -> Verdict:
+    """Judge an outcome, given the request's record, which counts this outcome already.
+
+    In an outage of its lane, infrastructure's failures say nothing of the request.
+    """
     if outcome.kind is OutcomeKind.DONE:
         return Verdict(Fate.FINISH)
     if outcome.kind is OutcomeKind.BAD_INPUT:
         return Verdict(Fate.DEAD_LETTER)
     if outcome.kind is OutcomeKind.INFRASTRUCTURE:
-        failures, most = infrastructure_failures(record), settings.infrastructure_attempts_max
+        failures = infrastructure_failures(record)
+        spent = failures >= settings.infrastructure_attempts_max and not outage
     else:
-        failures, most = record.blamed_attempts, settings.attempts_max
-    if failures >= most:
+        failures = record.blamed_attempts
+        spent = failures >= settings.attempts_max
+    if spent:
         return Verdict(Fate.DEAD_LETTER)
-    delay = min(settings.backoff_seconds * 2 ** (failures - 1), settings.backoff_max_seconds)
+    doublings = min(max(failures, 1), DOUBLINGS_MAX) - 1
+    delay = min(settings.backoff_seconds * 2**doublings, settings.backoff_max_seconds)
     alone = outcome.kind is OutcomeKind.CRASHED or outcome.reason is Reason.SUSPECTED
     return Verdict(Fate.RETRY, delay, alone)
+
+
+DOUBLINGS_MAX = 30
+"""Any wait is at its longest by then."""
 
 
 def infrastructure_failures(record: Record) -> int:
@@ -69,14 +83,21 @@ class Settlement:
 
     requests: Queue
     dead_letters: Queue
+    batch: Batch
     records: Records
     outstanding: Outstanding
+    breakers: Breakers
     settings: RetrySettings
     metrics: Metrics
     clock: Clock
 
-    async def settle(self, outcomes: Sequence[Outcome]) -> None:
-        """Settle each outcome whose request is still under way in that order."""
+    async def settle(
+        self, outcomes: Sequence[Outcome], lane: str, job_of: Callable[[int], str | None]
+    ) -> None:
+        """Settle each outcome whose request is still under way in that order.
+
+        `job_of` names the Batch job of a shard.
+        """
         finished: list[Owed] = []
         done: list[tuple[Owed, Outcome]] = []
         for outcome in outcomes:
@@ -86,25 +107,37 @@ class Settlement:
             if outcome.kind is OutcomeKind.DONE:
                 done.append((owed, outcome))
                 continue
-            record = await self.records.add(outcome)
-            judged = verdict(outcome, record, self.settings)
-            if judged.fate is Fate.RETRY:
-                self._retry(owed, outcome, judged)
-            else:
-                await self._give_up(owed, outcome, record)
+            record = await self.records.add(outcome, owed.asked_at)
+            outage = self.breakers.gate(lane) is not Gate.OPEN
+            judged = verdict(outcome, record, self.settings, outage=outage)
+            gone = judged.fate is Fate.DEAD_LETTER or record.given_up_since(owed.asked_at)
+            if record.done is None and gone:
+                record = await self._give_up(owed, record, outcome, job_of(outcome.shard_index))
+            if record.done is not None:
+                # Another daemon's order was sooner.
+                done.append((owed, record.done))
+            elif gone:
                 finished.append(owed)
+            else:
+                self._retry(owed, outcome, judged)
         await self._delete([*finished, *(owed for owed, _ in done)])
+        for owed in finished:
+            # Not remembered as finished: whoever sends it again asks anew.
+            self.outstanding.forget([owed.item.request_id])
         for owed, outcome in done:
+            self.outstanding.finish(owed.item.request_id)
             self._note_done(owed, outcome)
 
     async def _delete(self, finished: Sequence[Owed]) -> None:
-        handles = [handle for owed in finished for handle in owed.receipt_handles]
-        failed = await self.requests.delete(handles)
+        failed: set[str] = set()
+        deleted: set[str] = set()
+        # A second copy may join while the others are deleted.
+        while handles := [h for owed in finished for h in owed.receipt_handles if h not in deleted]:
+            failed |= await self.requests.delete(handles)
+            deleted.update(handles)
         if failed:
             # The messages come back when their visibility ends; intake knows them as finished.
             log.warning("messages_not_deleted", count=len(failed))
-        for owed in finished:
-            self.outstanding.finish(owed.item.request_id)
 
     def _note_done(self, owed: Owed, outcome: Outcome) -> None:
         self.metrics.settled.labels(owed.profile, Fate.FINISH, "").inc()
@@ -124,7 +157,7 @@ class Settlement:
 
     def _retry(self, owed: Owed, outcome: Outcome, judged: Verdict) -> None:
         now = self.clock()
-        owed.order_id = None
+        self.outstanding.move(owed, None)
         owed.held_since = now
         owed.not_before = now + timedelta(seconds=judged.delay_seconds)
         owed.alone = judged.alone
@@ -141,19 +174,21 @@ class Settlement:
             alone=judged.alone,
         )
 
-    async def _give_up(self, owed: Owed, outcome: Outcome, record: Record) -> None:
-        letter = dead_letter(
+    async def _give_up(
+        self, owed: Owed, record: Record, outcome: Outcome, job_id: str | None
+    ) -> Record:
+        """Decide it, then send the dead letter; returns the record, which may say otherwise."""
+        now = self.clock()
+        record = await self.records.give_up(record, tuple(owed.messages), now)
+        if record.done is not None or record.letter_sent:
+            return record
+        await bury(
             owed.message.body,
-            reason=outcome.reason or outcome.kind,
-            detail=outcome.detail,
-            facts={
-                "request_id": owed.item.request_id,
-                "attempts": str(len(record.outcomes)),
-                "order_ids": ",".join(known.order_id for known in record.outcomes),
-            },
+            record,
+            self.dead_letters,
+            self.records,
+            log_stream=await self._log_stream(job_id),
         )
-        await self.dead_letters.send([letter])
-        await self.records.dead_letter(record, self.clock())
         self.metrics.settled.labels(owed.profile, Fate.DEAD_LETTER, outcome.reason or "").inc()
         log.error(
             "request_dead_lettered",
@@ -163,3 +198,35 @@ class Settlement:
             detail=outcome.detail,
             attempts=len(record.outcomes),
         )
+        return record
+
+    async def _log_stream(self, job_id: str | None) -> str:
+        """Where the log of a job stands; empty when Batch cannot say."""
+        if job_id is None:
+            return ""
+        try:
+            jobs = await self.batch.describe([job_id])
+        except ServiceError as error:
+            log.warning("log_stream_unknown", job_id=job_id, cause=str(error))
+            return ""
+        return jobs[job_id].log_stream if job_id in jobs else ""
+
+
+async def bury(
+    body: str, record: Record, dead_letters: Queue, records: Records, *, log_stream: str = ""
+) -> None:
+    """Send the dead letter of a request that the record calls given up, and note that it is."""
+    last = record.outcomes[-1]
+    letter = dead_letter(
+        body,
+        reason=last.reason or last.kind,
+        detail=last.detail,
+        facts={
+            "request_id": record.request_id,
+            "attempts": str(len(record.outcomes)),
+            "order_ids": ",".join(known.order_id for known in record.outcomes),
+            "log": log_stream,
+        },
+    )
+    await dead_letters.send([letter])
+    await records.letter_sent(record)

@@ -6,9 +6,8 @@ the loop's name in the log, because half a daemon is worse than none.
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import structlog
 
@@ -30,6 +29,11 @@ class LoopFailed(Exception):
         return str(self.__doc__).format(name=self.name, cause=self.cause)
 
 
+def _loop_time() -> float:
+    """The event loop's own clock, in seconds: monotonic, and virtual where the loop's time is."""
+    return asyncio.get_running_loop().time()
+
+
 @dataclass(slots=True)
 class Loop:
     """A named job done over and over. `deadline_seconds` bounds one round and its wait."""
@@ -38,12 +42,14 @@ class Loop:
     round: Callable[[], Awaitable[object]]
     period_seconds: float
     deadline_seconds: float
-    last_round: float = field(default_factory=time.monotonic)
+    last_round: float | None = None
+    """On the event loop's clock; None until the loop runs."""
 
     @property
     def stalled(self) -> bool:
         """Whether the last round ended too long ago."""
-        return time.monotonic() - self.last_round > self.deadline_seconds + self.period_seconds
+        allowed_seconds = self.deadline_seconds + self.period_seconds
+        return self.last_round is not None and _loop_time() - self.last_round > allowed_seconds
 
 
 class Supervisor:
@@ -78,6 +84,7 @@ class Supervisor:
             await asyncio.gather(*tasks, watch, stop, return_exceptions=True)
 
     async def _repeat(self, loop: Loop) -> None:
+        loop.last_round = _loop_time()
         while not self._stopping.is_set():
             try:
                 await loop.round()
@@ -86,7 +93,7 @@ class Supervisor:
                 self._metrics.loop_failures.labels(loop.name).inc()
                 log.warning("round_failed", loop=loop.name, cause=str(error))
                 await self._pause(max(loop.period_seconds, RECOVERY_SECONDS))
-            loop.last_round = time.monotonic()
+            loop.last_round = _loop_time()
             await self._pause(loop.period_seconds)
 
     async def _watch(self) -> None:

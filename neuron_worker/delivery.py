@@ -33,6 +33,19 @@ PROGRESS_SAVE_SECONDS = 30.0
 """A long recording's progress is saved this often; a killed worker repeats at most this much."""
 
 
+def given_up(order: Order, shard_index: int, request_id: str) -> Outcome:
+    """The outcome of a request that a dispatcher gave up before this order came to it."""
+    return Outcome(
+        request_id=request_id,
+        order_id=order.order_id,
+        shard_index=shard_index,
+        kind=Reason.GIVEN_UP.kind,
+        reason=Reason.GIVEN_UP,
+        detail="the request was given up meanwhile; its dead letter says why",
+        finished_at=datetime.now(UTC),
+    )
+
+
 class Delivery:
     """Writes results one after the other; `StoreError` of the ledger comes out of `check`."""
 
@@ -124,7 +137,9 @@ class Delivery:
                 self._reporter.end(self._outcome(request, Reason.INTERNAL_ERROR, detail))
                 return
             outcome = self._done(request, transcript, files)
-            self._write_record(outcome, request.record, request.record_etag)
+            if not self._write_record(outcome, request.record, request.record_etag):
+                log.warning("request_given_up_meanwhile")
+                outcome = given_up(self._order, self._shard_index, request.item.request_id)
             self._reporter.end(outcome)
             self._forget_progress(request)
             log.info(
@@ -147,10 +162,13 @@ class Delivery:
             files[file_format] = str(uri)
         return files
 
-    def _write_record(self, outcome: Outcome, record: Record | None, etag: str | None) -> None:
-        """Add `done` to the record; if another worker finished the request first, leave its."""
+    def _write_record(self, outcome: Outcome, record: Record | None, etag: str | None) -> bool:
+        """Add `done` to the record, unless another worker was first; False if it was given up."""
         uri = self._ledger.record(outcome.request_id)
+        asked_at = self._order.asked_at(outcome.request_id)
         while True:
+            if record and record.given_up_since(asked_at):
+                return False
             before = record.outcomes if record and record.dead_lettered_at is None else ()
             fresh = Record(request_id=outcome.request_id, outcomes=(*before, outcome))
             try:
@@ -160,9 +178,9 @@ class Delivery:
                 record = Record.model_validate_json(known[0]) if known else None
                 etag = known[1] if known else None
                 if record and record.done:
-                    return
+                    return True
             else:
-                return
+                return True
 
     def _forget_progress(self, request: RequestInHand) -> None:
         if request.saved or request.progress_saved_at > request.started:

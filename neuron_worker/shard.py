@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import structlog
 
 from neuron_worker.contract import ExitCode, Ledger, Order, Record
-from neuron_worker.delivery import Delivery
+from neuron_worker.delivery import Delivery, given_up
 from neuron_worker.feeder import Feeder
 from neuron_worker.in_hand import RequestInHand
 from neuron_worker.reporter import Reporter
@@ -66,6 +66,10 @@ class ShardWorker:
                 )
                 here = {"order_id": self.order.order_id, "shard_index": self.shard_index}
                 self.reporter.end(record.done.model_copy(update=here))
+                continue
+            if record and record.given_up_since(self.order.asked_at(item.request_id)):
+                log.info("request_given_up_before", request_id=item.request_id)
+                self.reporter.end(given_up(self.order, self.shard_index, item.request_id))
                 continue
             self.reporter.begin(item.request_id)
             yield RequestInHand(item, record, known[1] if known else None)

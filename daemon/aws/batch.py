@@ -104,10 +104,12 @@ def _job(detail: dict[str, Any]) -> Job:
             exit_code=container.get("exitCode"),
             container_reason=container.get("reason", ""),
             status_reason=detail.get("statusReason", ""),
+            attempts=len(detail.get("attempts", [])),
         ),
         children={
             JobStatus(status): count
             for status, count in detail.get("arrayProperties", {}).get("statusSummary", {}).items()
             if count
         },
+        log_stream=container.get("logStreamName", ""),
     )

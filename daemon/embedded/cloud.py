@@ -1,12 +1,15 @@
 """The small cloud: SQS, S3 and Batch on one machine, over real HTTP.
 
-SQS and S3 are moto's server; Batch is `daemon.embedded.batch`. Inside `small_cloud` the usual AWS
-variables of this process point at it, so every client made there is the one of production.
+S3 is moto's server; SQS is `daemon.embedded.sqs` and Batch `daemon.embedded.batch`. S3's event
+notifications reach SQS through `daemon.embedded.notifications`, which takes the place of moto's own
+in this process. Inside `small_cloud` the usual AWS variables of this process point at it, so every
+client made there is the one of production.
 
 Departures from AWS: one account, any credentials, one cloud at a time in a process, and nothing
 survives it.
 """
 
+import asyncio
 import json
 import logging
 import os
@@ -24,6 +27,9 @@ from moto.server import ThreadedMotoServer
 from daemon import catalogue
 from daemon.aws.clients import Clients, connect
 from daemon.embedded.batch.service import EmbeddedBatch
+from daemon.embedded.notifications import Deliver, s3_notifications
+from daemon.embedded.sqs.model import Account
+from daemon.embedded.sqs.service import EmbeddedSqs
 from daemon.settings import ENVIRONMENT_PREFIX
 
 HOST = "127.0.0.1"
@@ -32,6 +38,7 @@ INSTANCE = catalogue.instance_type("inf2.xlarge")
 
 REQUESTS_QUEUE = "whisper-fleet-requests"
 DEAD_LETTERS_QUEUE = "whisper-fleet-dead-letters"
+EVENTS_QUEUE = "whisper-fleet-events"
 INPUT_BUCKET = "recordings"
 OUTPUT_BUCKET = "transcripts"
 LEDGER_BUCKET = "ledger"
@@ -51,6 +58,7 @@ class SmallCloud:
 
     requests_url: str
     dead_letters_url: str
+    events_url: str
     job_queue: str
     job_definition: str
     compute_environment: str
@@ -69,20 +77,22 @@ async def small_cloud(*, cores: int, model: str, work_folder: Path) -> AsyncIter
     moto = ThreadedMotoServer(ip_address=HOST, port=0, verbose=False)
     moto.start()
     try:
-        endpoint_url = "http://{}:{}".format(*moto.get_host_and_port())
-        environment = _aws_variables(endpoint_url)
-        threads = max(1, len(os.sched_getaffinity(0)) // cores)
-        async with EmbeddedBatch(
-            host=HOST,
-            log_folder=work_folder / "jobs",
-            environment=_worker_environment(environment, threads),
-            boot_seconds=BOOT_SECONDS,
-        ) as batch:
-            environment["AWS_ENDPOINT_URL_BATCH"] = batch.endpoint_url
-            with _process_environment(environment):
-                async with connect() as clients:
-                    cloud = await _furnish(clients, batch, cores, model, environment)
-                yield cloud
+        async with EmbeddedSqs(host=HOST, account=Account(region=REGION)) as sqs:
+            environment = _aws_variables(
+                "http://{}:{}".format(*moto.get_host_and_port()), sqs.endpoint_url
+            )
+            threads = max(1, len(os.sched_getaffinity(0)) // cores)
+            async with EmbeddedBatch(
+                host=HOST,
+                log_folder=work_folder / "jobs",
+                environment=_worker_environment(environment, threads),
+                boot_seconds=BOOT_SECONDS,
+            ) as batch:
+                environment["AWS_ENDPOINT_URL_BATCH"] = batch.endpoint_url
+                with _process_environment(environment), s3_notifications(_to_queues_of(sqs)):
+                    async with connect() as clients:
+                        cloud = await _furnish(clients, batch, cores, model, environment)
+                    yield cloud
     finally:
         moto.stop()
         # moto keeps its state in the process: the next small cloud must not find this one's.
@@ -90,9 +100,20 @@ async def small_cloud(*, cores: int, model: str, work_folder: Path) -> AsyncIter
         reset_model_data()
 
 
-def _aws_variables(endpoint_url: str) -> dict[str, str]:
+def _to_queues_of(sqs: EmbeddedSqs) -> Deliver:
+    """moto's S3 runs in threads of its own, the queues in this one's loop."""
+    loop = asyncio.get_running_loop()
+
+    def deliver(queue_arn: str, body: str) -> None:
+        loop.call_soon_threadsafe(sqs.deliver, queue_arn, body)
+
+    return deliver
+
+
+def _aws_variables(s3_url: str, sqs_url: str) -> dict[str, str]:
     return {
-        "AWS_ENDPOINT_URL": endpoint_url,
+        "AWS_ENDPOINT_URL": s3_url,
+        "AWS_ENDPOINT_URL_SQS": sqs_url,
         "AWS_ACCESS_KEY_ID": "embedded",
         "AWS_SECRET_ACCESS_KEY": "embedded",
         "AWS_DEFAULT_REGION": REGION,
@@ -138,6 +159,7 @@ async def _furnish(
     dead_letters_url, dead_letters_arn = await _queue(clients, DEAD_LETTERS_QUEUE, {})
     redrive = {"deadLetterTargetArn": dead_letters_arn, "maxReceiveCount": REDRIVE_RECEIVES}
     requests_url, _ = await _queue(clients, REQUESTS_QUEUE, {"RedrivePolicy": json.dumps(redrive)})
+    events_url, _ = await _queue(clients, EVENTS_QUEUE, {})
     max_vcpus = cores * INSTANCE.slot_vcpus
     lane = INSTANCE.name.replace(".", "-")
     await clients.batch.create_compute_environment(
@@ -161,6 +183,7 @@ async def _furnish(
     return SmallCloud(
         requests_url=requests_url,
         dead_letters_url=dead_letters_url,
+        events_url=events_url,
         job_queue=lane,
         job_definition=definition["jobDefinitionArn"],
         compute_environment=lane,

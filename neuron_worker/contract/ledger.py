@@ -1,6 +1,7 @@
 """Where things stand in the ledger bucket.
 
     orders/open/<order>.json            the order: written before it is submitted
+    orders/claims/<order>.json          which daemon may submit the order, and as which job it did
     orders/reports/<order>/<shard>.json what the shard's worker has done so far
     orders/closed/<order>.json          the order, once every request in it is settled
     records/<request>.json              all that is known of one request: its outcomes, its fate
@@ -92,6 +93,10 @@ class Ledger:
     def open_order(self, order_id: str) -> S3Uri:
         """Where an order stands until it is settled whole."""
         return self.root.join("orders", "open", f"{order_id}.json")
+
+    def claim(self, order_id: str) -> S3Uri:
+        """Where it stands who may submit an order, and which job it became."""
+        return self.root.join("orders", "claims", f"{order_id}.json")
 
     def closed_order(self, order_id: str) -> S3Uri:
         """Where an order stands once it is settled whole."""

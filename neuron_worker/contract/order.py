@@ -1,5 +1,6 @@
 """The order: one submission to Batch, as its workers read it."""
 
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import AwareDatetime, Field, JsonValue
@@ -60,6 +61,11 @@ class Order(Document):
     created_at: AwareDatetime
     shards: tuple[Shard, ...] = Field(min_length=1)
     messages: dict[RequestId, Message] = Field(default_factory=dict)
+
+    def asked_at(self, request_id: str) -> datetime:
+        """When the request's message was taken from the queue."""
+        message = self.messages.get(request_id)
+        return self.created_at if message is None else message.received_at
 
     def items(self) -> tuple[WorkItem, ...]:
         """Every request of the order, shard by shard."""

@@ -38,6 +38,7 @@ class Reason(StrEnum):
     INTERRUPTED = "interrupted"
     NOT_STARTED = "not_started"
     SUSPECTED = "suspected"
+    GIVEN_UP = "given_up"
     WORKER_DIED = "worker_died"
     OUT_OF_MEMORY = "out_of_memory"
     TIMED_OUT = "timed_out"
@@ -65,6 +66,7 @@ _KIND_OF = {
     Reason.INTERRUPTED: OutcomeKind.INFRASTRUCTURE,
     Reason.NOT_STARTED: OutcomeKind.INFRASTRUCTURE,
     Reason.SUSPECTED: OutcomeKind.INFRASTRUCTURE,
+    Reason.GIVEN_UP: OutcomeKind.INFRASTRUCTURE,
     Reason.WORKER_DIED: OutcomeKind.CRASHED,
     Reason.OUT_OF_MEMORY: OutcomeKind.CRASHED,
     Reason.TIMED_OUT: OutcomeKind.CRASHED,

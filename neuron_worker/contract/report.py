@@ -1,5 +1,7 @@
 """What is known so far: of one shard under way, and of one request across its orders."""
 
+from datetime import datetime
+
 from pydantic import AwareDatetime, Field
 
 from neuron_worker.contract.document import Document
@@ -30,18 +32,32 @@ class ShardReport(Document):
 class Record(Document):
     """All that is known of one request: every outcome it has had, oldest first.
 
-    The worker adds `done`; the dispatcher adds failures, so that blame survives its restarts.
+    The worker adds `done`; the dispatcher adds failures, so that blame survives its restarts, and
+    decides when to give up. Whoever writes does so only over what it has read, so a request that is
+    done is never given up, and one that was given up is not done until somebody asks anew.
     """
 
     request_id: RequestId
     outcomes: tuple[Outcome, ...] = ()
-    dead_lettered_at: AwareDatetime | None = None
-    rejection: str = Field(default="", description="Why it was dead-lettered without any order.")
+    dead_lettered_at: AwareDatetime | None = Field(
+        default=None, description="When it was decided that the request is given up."
+    )
+    message_ids: tuple[str, ...] = Field(
+        default=(), description="The messages that the dead letter stands for."
+    )
+    letter_sent: bool = Field(default=False, description="Whether the dead letter was sent.")
+    rejection: str = Field(
+        default="", description="Why its newest message was dead-lettered without any order."
+    )
 
     @property
     def done(self) -> Outcome | None:
         """The outcome that settled the request well, if there is one."""
         return next((o for o in self.outcomes if o.kind is OutcomeKind.DONE), None)
+
+    def given_up_since(self, asked_at: datetime) -> bool:
+        """Whether the request was given up after it was asked for: a later message asks anew."""
+        return self.dead_lettered_at is not None and asked_at <= self.dead_lettered_at
 
     @property
     def blamed_attempts(self) -> int:

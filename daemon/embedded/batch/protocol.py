@@ -7,39 +7,25 @@ service.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
-from botocore.loaders import Loader
-from botocore.model import ServiceModel
-from botocore.validate import ParamValidator
-
 from daemon.embedded.batch.errors import InvalidRequestError, UnknownRouteError
+from daemon.embedded.shapes import Shapes
 
 ANY_CASE_ENUMS = frozenset({"RetryAction"})
 """Shapes whose values "aren't case sensitive" (botocore, EvaluateOnExit)."""
-
-_JSON_TYPES = {
-    "structure": dict,
-    "map": dict,
-    "list": list,
-    "string": str,
-    "integer": int,
-    "long": int,
-    "boolean": bool,
-}
 
 
 class Protocol:
     """Batch's operations as botocore knows them."""
 
     def __init__(self) -> None:
-        self._model = ServiceModel(Loader().load_service_model("batch", "service-2"))
-        self._validator = ParamValidator()
+        self._shapes = Shapes("batch", open_enums=ANY_CASE_ENUMS)
         self._routes: list[tuple[str, re.Pattern[str], str]] = []
-        for name in self._model.operation_names:
-            http = self._model.operation_model(name).http
+        for name in self._shapes.service.operation_names:
+            http = self._shapes.service.operation_model(name).http
             path = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", http["requestUri"])
             self._routes.append((http["method"], re.compile(path), name))
 
@@ -50,7 +36,8 @@ class Protocol:
             if route_method == method and match is not None:
                 labels = {name: unquote(value) for name, value in match.groupdict().items()}
                 parameters = self._parameters(operation, labels, query, body)
-                self._check_request(operation, parameters)
+                for problem in self._shapes.request_departures(operation, parameters):
+                    raise InvalidRequestError(operation=operation, problem=problem)
                 return operation, parameters
         raise UnknownRouteError(method=method, path=raw_path)
 
@@ -66,7 +53,7 @@ class Protocol:
         if not isinstance(parameters, dict):
             raise InvalidRequestError(operation=operation, problem="the body is not a JSON object")
         asked = parse_qs(query, keep_blank_values=True)
-        members = self._model.operation_model(operation).input_shape.members
+        members = self._shapes.service.operation_model(operation).input_shape.members
         for name, shape in members.items():
             location = shape.serialization.get("location")
             wire_name = shape.serialization.get("name", name)
@@ -77,46 +64,7 @@ class Protocol:
                 parameters[name] = values if shape.type_name == "list" else values[0]
         return parameters
 
-    def _check_request(self, operation: str, parameters: Mapping[str, Any]) -> None:
-        shape = self._model.operation_model(operation).input_shape
-        report = self._validator.validate(parameters, shape)
-        if report.has_errors():
-            raise InvalidRequestError(operation=operation, problem=report.generate_report())
-        for problem in departures(shape, parameters, operation):
-            raise InvalidRequestError(operation=operation, problem=problem)
-
     def write(self, operation: str, answer: Mapping[str, Any]) -> bytes:
         """The answer as JSON; TypeError if it is not of the operation's shape."""
-        shape = self._model.operation_model(operation).output_shape
-        for problem in departures(shape, answer, operation):
-            raise TypeError(problem)
+        self._shapes.check_answer(operation, answer)
         return json.dumps(answer).encode()
-
-
-def departures(shape: Any, value: Any, where: str) -> Iterator[str]:
-    """What in a value is not of its botocore shape: wrong types, unknown members or enum values.
-
-    Absent members are no departure. Batch itself leaves some out that its model calls required, as
-    `startedAt` of a job that has not started.
-    """
-    if not _is_of_type(value, shape.type_name):
-        yield f"{where} is {value!r}, not a {shape.type_name}"
-    elif shape.type_name == "structure":
-        yield from (f"{where}.{name} is unknown" for name in value.keys() - shape.members.keys())
-        for name in value.keys() & shape.members.keys():
-            yield from departures(shape.members[name], value[name], f"{where}.{name}")
-    elif shape.type_name == "list":
-        for index, member in enumerate(value):
-            yield from departures(shape.member, member, f"{where}[{index}]")
-    elif shape.type_name == "map":
-        for name, member in value.items():
-            yield from departures(shape.value, member, f"{where}.{name}")
-    elif shape.name not in ANY_CASE_ENUMS:
-        allowed = shape.metadata.get("enum", (value,))
-        if value not in allowed:
-            yield f"{where} is {value!r}; possible are {', '.join(allowed)}"
-
-
-def _is_of_type(value: Any, type_name: str) -> bool:
-    """Whether JSON writes the value as the type that botocore names; others it knows pass."""
-    return type(value) is _JSON_TYPES.get(type_name, type(value))

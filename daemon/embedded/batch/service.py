@@ -21,7 +21,6 @@ from daemon.embedded.batch.arns import Arns
 from daemon.embedded.batch.descriptions import Document
 from daemon.embedded.batch.driver import Driver
 from daemon.embedded.batch.effects import Changed
-from daemon.embedded.batch.errors import RefusedError
 from daemon.embedded.batch.executor import SubprocessExecutor
 from daemon.embedded.batch.figures import Figures
 from daemon.embedded.batch.job_events import job_state_change
@@ -31,6 +30,7 @@ from daemon.embedded.batch.operations import perform
 from daemon.embedded.batch.pace import Pace
 from daemon.embedded.batch.protocol import Protocol
 from daemon.embedded.batch.throttle import Allowance, Throttle
+from daemon.embedded.refusals import RefusedError
 
 log = structlog.get_logger(__name__)
 

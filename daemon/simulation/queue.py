@@ -1,0 +1,149 @@
+"""SQS in memory: the embedded SQS's own model behind the `Queue` port, by one process's line."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from daemon.aws.limits import QUEUE_BATCH_MAX
+from daemon.embedded.sqs.errors import OverLimitError, SqsError
+from daemon.embedded.sqs.messages import Delivery, MessageAttribute
+from daemon.embedded.sqs.queue import Queue as QueueModel
+from daemon.ports import Outgoing, QueueDepth, Received, Throttled
+from daemon.simulation.clock import unix_seconds
+from daemon.simulation.line import Line
+
+
+class SharedQueue:
+    """One queue, its clock, and those that wait at it.
+
+    `skew_seconds` is how far the queue's clock is ahead of everybody's.
+    """
+
+    def __init__(self, model: QueueModel) -> None:
+        self.model = model
+        self.skew_seconds = 0.0
+        self.arrived = asyncio.Event()
+
+    def now_seconds(self) -> float:
+        """The queue's own time."""
+        return unix_seconds() + self.skew_seconds
+
+    def send(self, message: Outgoing) -> str:
+        """Take up a message; returns its id."""
+        attributes = {n: MessageAttribute("String", v) for n, v in message.attributes.items()}
+        sent = self.model.send(message.body, attributes, self.now_seconds())
+        self.arrived.set()
+        return sent.message_id
+
+
+class SimulatedQueue:
+    """The `Queue` port; `on_delete` is told the handle of each delete that is carried out."""
+
+    def __init__(
+        self, shared: SharedQueue, line: Line, on_delete: Callable[[str], None] = lambda _: None
+    ) -> None:
+        self._shared = shared
+        self._line = line
+        self._on_delete = on_delete
+
+    async def receive(
+        self, max_messages: int, wait_seconds: int, visibility_seconds: int
+    ) -> list[Received]:
+        """Long-poll once; at most 10 messages, hidden from others for `visibility_seconds`."""
+        until = unix_seconds() + wait_seconds
+        while True:
+            # The answer to a receive may be lost like any other: then its messages stay hidden.
+            got = await self._line.call(
+                "sqs", "ReceiveMessage", lambda: self._take(max_messages, visibility_seconds)
+            )
+            left_seconds = until - unix_seconds()
+            if got or left_seconds <= 0:
+                return got
+            await self._wait(left_seconds)
+
+    async def extend(self, receipt_handles: Sequence[str], seconds: int) -> set[str]:
+        """Hide messages for `seconds` from now (0: show them). Returns the handles that failed."""
+
+        def change(handle: str) -> None:
+            self._shared.model.change_visibility(handle, seconds, self._shared.now_seconds())
+            if seconds == 0:
+                self._shared.arrived.set()
+
+        return await self._each("ChangeMessageVisibilityBatch", receipt_handles, change)
+
+    async def delete(self, receipt_handles: Sequence[str]) -> set[str]:
+        """Delete messages. Returns the handles that failed."""
+
+        def delete(handle: str) -> None:
+            self._on_delete(handle)
+            self._shared.model.delete(handle, self._shared.now_seconds())
+
+        return await self._each("DeleteMessageBatch", receipt_handles, delete)
+
+    async def send(self, messages: Sequence[Outgoing]) -> None:
+        """Send messages; returns once all are accepted."""
+        for start in range(0, len(messages), QUEUE_BATCH_MAX):
+            some = messages[start : start + QUEUE_BATCH_MAX]
+            await self._line.call(
+                "sqs", "SendMessageBatch", lambda some=some: [self._shared.send(m) for m in some]
+            )
+
+    async def depth(self) -> QueueDepth:
+        """How many messages there are."""
+        counts = await self._line.call(
+            "sqs",
+            "GetQueueAttributes",
+            lambda: self._shared.model.counts(self._shared.now_seconds()),
+        )
+        return QueueDepth(counts.visible, counts.in_flight)
+
+    def _take(self, max_messages: int, visibility_seconds: int) -> list[Received]:
+        most = min(max_messages, QUEUE_BATCH_MAX)
+        try:
+            got = self._shared.model.receive(most, self._shared.now_seconds(), visibility_seconds)
+        except OverLimitError as error:
+            raise Throttled("sqs", str(error), "OverLimit") from error
+        return [_received(delivery) for delivery in got]
+
+    async def _wait(self, left_seconds: float) -> None:
+        """Wait until a message may be there, or the poll is over."""
+        shared = self._shared
+        visible_at = shared.model.next_visible_at(shared.now_seconds())
+        if visible_at is not None:
+            left_seconds = min(left_seconds, max(0.01, visible_at - shared.now_seconds()))
+        shared.arrived.clear()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(shared.arrived.wait(), left_seconds)
+
+    async def _each(
+        self, operation: str, handles: Sequence[str], act: Callable[[str], None]
+    ) -> set[str]:
+        """Batch calls one after the other, in each of which single entries may fail."""
+        failed: set[str] = set()
+        for start in range(0, len(handles), QUEUE_BATCH_MAX):
+            some = handles[start : start + QUEUE_BATCH_MAX]
+            failed |= await self._line.call(
+                "sqs", operation, lambda some=some: {h for h in some if not self._done(h, act)}
+            )
+        return failed
+
+    def _done(self, handle: str, act: Callable[[str], None]) -> bool:
+        if self._line.fails(self._line.weather("sqs").entries_failed):
+            return False
+        try:
+            act(handle)
+        except SqsError:
+            return False
+        return True
+
+
+def _received(delivery: Delivery) -> Received:
+    return Received(
+        message_id=delivery.message_id,
+        receipt_handle=delivery.receipt_handle,
+        body=delivery.body,
+        receive_count=delivery.receive_count,
+        attributes={name: str(one.value) for name, one in delivery.attributes.items()},
+        sent_at=datetime.fromtimestamp(delivery.sent_at, UTC),
+    )
