@@ -98,6 +98,9 @@ class Metrics:
         self.loop_failures = self._counter(
             "loop_failures", "Rounds of a loop that ended in an error and are made again.", "loop"
         )
+        self.events = self._counter(
+            "events_received", "Events taken from the events queue.", "source"
+        )
         self.aws = AwsMetrics(self.registry)
         self.loop_beat = self._gauge(
             "loop_last_round_timestamp_seconds", "When a loop last finished a round.", "loop"

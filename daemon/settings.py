@@ -48,6 +48,7 @@ class QueueSettings(_Table):
 
     requests: str = Field(pattern=r"^https?://")
     dead_letters: str = Field(pattern=r"^https?://")
+    events: str | None = Field(default=None, pattern=r"^https?://")
 
 
 class LocationSettings(_Table):

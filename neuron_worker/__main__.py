@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from neuron_worker import model
 from neuron_worker import settings as worker_settings
+from neuron_worker.bell import Bell
 from neuron_worker.contract import ExitCode, Ledger, Order, S3Uri
 from neuron_worker.reporter import Reporter
 from neuron_worker.settings import WorkerMisconfigured, WorkerSettings
@@ -75,17 +76,19 @@ def _run(settings: WorkerSettings, stop: Stop) -> ExitCode:
         return ExitCode.ORDER_UNREADABLE
 
     ledger = Ledger.holding(uri)
-    worker = ShardWorker(
-        store=store,
-        ledger=ledger,
-        order=order,
-        shard_index=settings.shard_index,
-        reporter=Reporter(store, ledger, order, settings.shard_index, settings.job_attempt),
-        load=partial(model.load, settings),
-        audio_max_seconds=settings.audio_max_seconds,
-        stop=stop,
-    )
-    return worker.run()
+    index, attempt = settings.shard_index, settings.job_attempt
+    with Bell(settings.events_queue, order.order_id, index) as bell:
+        worker = ShardWorker(
+            store=store,
+            ledger=ledger,
+            order=order,
+            shard_index=index,
+            reporter=Reporter(store, ledger, order, index, attempt, bell),
+            load=partial(model.load, settings),
+            audio_max_seconds=settings.audio_max_seconds,
+            stop=stop,
+        )
+        return worker.run()
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import structlog
 
+from neuron_worker.bell import Bell
 from neuron_worker.contract import InHand, Ledger, Order, Outcome, ShardReport
 from neuron_worker.store import Store, StoreError
 
@@ -19,12 +20,22 @@ PROGRESS_PERIOD_SECONDS = 1.0
 
 
 class Reporter:
-    """Writes one shard's report; starts from what an earlier attempt of the job reported."""
+    """Writes one shard's report; starts from what an earlier attempt of the job reported.
+
+    The bell is rung for each outcome, once it is written.
+    """
 
     def __init__(
-        self, store: Store, ledger: Ledger, order: Order, shard_index: int, job_attempt: int
+        self,
+        store: Store,
+        ledger: Ledger,
+        order: Order,
+        shard_index: int,
+        job_attempt: int,
+        bell: Bell,
     ) -> None:
         self._store = store
+        self._bell = bell
         self._uri = ledger.report(order.order_id, shard_index)
         self._lock = threading.Lock()
         self._written = 0.0
@@ -71,6 +82,7 @@ class Reporter:
         with self._lock:
             in_hand = (one for one in self._report.in_hand if one.request_id != outcome.request_id)
             self._write(tuple(in_hand), (*self._report.outcomes, outcome))
+        self._bell.ring()
 
     def put_down(self) -> None:
         """Nothing is in hand: an interrupted request is nobody's fault."""

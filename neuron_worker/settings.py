@@ -42,6 +42,7 @@ class WorkerSettings(BaseSettings):
     order: Annotated[ObjectUri, AfterValidator(_open_order)] = Field(
         validation_alias="WHISPER_FLEET_ORDER"
     )
+    events_queue: str | None = Field(default=None, validation_alias="WHISPER_FLEET_EVENTS_QUEUE")
     shard_index: int = Field(default=0, ge=0, validation_alias="AWS_BATCH_JOB_ARRAY_INDEX")
     job_attempt: int = Field(default=1, ge=1, validation_alias="AWS_BATCH_JOB_ATTEMPT")
     model: str = Field(default="tiny.en", min_length=1, validation_alias="WHISPER_FLEET_MODEL")

@@ -43,14 +43,16 @@ SUBMIT_JOB_PER_SECOND = SUBMIT_JOB_PER_SECOND_OF_ACCOUNT / 2
 """The daemon's own ceiling: half of the account's, so that others can submit as well."""
 
 DESCRIBE_JOBS_PER_SECOND = 10.0
-"""A thousand jobs a second. AWS publishes no quota (answers on repost.aws say that the 50 per
-second hold for Batch's other calls too, UNVERIFIED); this is far below, and plenty."""
+"""A thousand jobs a second, which is plenty. The quotas name no rate but SubmitJob's, while AWS's
+knowledge centre (repost.aws/knowledge-center/aws-batch-requests-error) has 50 calls per second hold
+for Batch's API as a whole: so all ceilings of Batch together stay below that.
+"""
 
 LIST_JOBS_PER_SECOND = 10.0
-"""No published quota, as above."""
+"""As above."""
 
 UPDATE_COMPUTE_ENVIRONMENT_PER_SECOND = 1.0
-"""No published quota. Each call sets an update of the environment going, so it is a rare one."""
+"""As above. Each call sets an update of the environment going, so it is a rare one."""
 
 S3_READS_PER_SECOND_OF_PREFIX = 5_500
 S3_WRITES_PER_SECOND_OF_PREFIX = 3_500

@@ -27,6 +27,7 @@ from moto.server import ThreadedMotoServer
 from daemon import catalogue
 from daemon.aws.clients import Clients, connect
 from daemon.embedded.batch.service import EmbeddedBatch
+from daemon.embedded.event_rule import job_end_rule
 from daemon.embedded.notifications import Deliver, s3_notifications
 from daemon.embedded.sqs.model import Account
 from daemon.embedded.sqs.service import EmbeddedSqs
@@ -77,7 +78,8 @@ async def small_cloud(*, cores: int, model: str, work_folder: Path) -> AsyncIter
     moto = ThreadedMotoServer(ip_address=HOST, port=0, verbose=False)
     moto.start()
     try:
-        async with EmbeddedSqs(host=HOST, account=Account(region=REGION)) as sqs:
+        account = Account(region=REGION)
+        async with EmbeddedSqs(host=HOST, account=account) as sqs:
             environment = _aws_variables(
                 "http://{}:{}".format(*moto.get_host_and_port()), sqs.endpoint_url
             )
@@ -87,6 +89,7 @@ async def small_cloud(*, cores: int, model: str, work_folder: Path) -> AsyncIter
                 log_folder=work_folder / "jobs",
                 environment=_worker_environment(environment, threads),
                 boot_seconds=BOOT_SECONDS,
+                notify=job_end_rule(sqs.deliver, account.arn(EVENTS_QUEUE)),
             ) as batch:
                 environment["AWS_ENDPOINT_URL_BATCH"] = batch.endpoint_url
                 with _process_environment(environment), s3_notifications(_to_queues_of(sqs)):

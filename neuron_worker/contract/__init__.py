@@ -10,6 +10,7 @@ from neuron_worker.contract.options import Channels, Options, Task, TimestampLev
 from neuron_worker.contract.order import Order, Shard, WorkItem
 from neuron_worker.contract.outcome import Outcome, OutcomeKind, Reason
 from neuron_worker.contract.report import InHand, Record, ShardReport
+from neuron_worker.contract.ring import Ring
 
 __all__ = [
     "Channels",
@@ -22,6 +23,7 @@ __all__ = [
     "OutcomeKind",
     "Reason",
     "Record",
+    "Ring",
     "S3Uri",
     "Shard",
     "ShardReport",

@@ -104,3 +104,14 @@ async def test_a_write_whose_answer_was_lost_does_not_conflict_with_itself(
 async def test_other_refusals_are_no_conflict(store: S3Store) -> None:
     with pytest.raises(Refused):
         await store.put_if(S3Uri("no-such-bucket", "key"), b"x", None)
+
+
+async def test_a_long_listing_comes_page_by_page_and_whole(
+    store: S3Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "3")
+    prefix = S3Uri("ledger", f"listed/{uuid4()}/")
+    uris = [prefix.join(f"{number}.json") for number in range(8)]
+    for uri in uris:
+        await store.put(uri, b"x")
+    assert [listed.uri for listed in await store.list(prefix)] == uris

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import structlog
 
-from daemon.embedded.batch.effects import AttemptKey, Run, Signal, Start, StopSignal
+from daemon.embedded.batch.effects import AttemptKey, Changed, Run, Signal, Start, StopSignal
 from daemon.embedded.batch.executor import Attendant, Executor, Exit, StartError
 from daemon.embedded.batch.model import BatchModel
 
@@ -27,7 +27,7 @@ class Driver:
     """Drives one model; all of it happens on the event loop it was made in.
 
     `now_seconds` answers Unix seconds, never goes back, and runs as fast as the loop's own time:
-    on a virtual clock, both are virtual.
+    on a virtual clock, both are virtual. `on_change` is told of each change that the model reports.
     """
 
     def __init__(
@@ -35,10 +35,12 @@ class Driver:
         model: BatchModel,
         executor: Executor,
         now_seconds: Callable[[], float] | None = None,
+        on_change: Callable[[Changed], None] | None = None,
     ) -> None:
         self.model = model
         self.now_seconds = now_seconds or steady_clock()
         self._executor = executor
+        self._on_change = on_change
         self._attendants: dict[AttemptKey, Attendant] = {}
         self._early_signals: dict[AttemptKey, StopSignal] = {}
         self._attempts: set[asyncio.Task[None]] = set()
@@ -56,6 +58,8 @@ class Driver:
                     self._start(run)
                 case Signal(key, signal):
                     self._signal(key, signal)
+                case Changed() if self._on_change is not None:
+                    self._on_change(effect)
         if self._timer is not None:
             self._timer.cancel()
         deadline = self.model.next_deadline()

@@ -1,8 +1,9 @@
-"""What the model asks of the world outside: processes to start and to signal."""
+"""What the model asks of the world outside: processes to start and to signal, news to pass on."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,4 +58,12 @@ class Signal:
     signal: StopSignal
 
 
-Effect = Start | Signal
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A job, an array or a child has changed its state; `detail` shows it as it was just then."""
+
+    detail: dict[str, Any]
+    at_seconds: float
+
+
+Effect = Start | Signal | Changed

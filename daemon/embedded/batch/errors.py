@@ -26,6 +26,13 @@ class NotEmulatedError(RefusedError):
     http_status = 501
 
 
+class TooManyRequestsError(RefusedError):
+    """Too Many Requests: {operation} is throttled. Ask again a little later."""
+
+    code = "TooManyRequestsException"
+    http_status = 429
+
+
 class UnknownRouteError(RefusedError):
     """{method} {path} is no operation of AWS Batch. Point only Batch clients at this address."""
 

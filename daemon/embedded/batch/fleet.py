@@ -74,7 +74,9 @@ class ComputeEnvironment:
 
     `shared` and `idle` hold the ready instances with room: those with a job on them, and those
     without. `held` are idle ones that only the lower bound keeps. `request` is what the environment
-    was created with, in the protocol's own form.
+    was created with, in the protocol's own form. One with an `invalid_reason` is INVALID: it takes
+    no jobs and launches nothing, and what runs goes on. While it is `out_of_capacity`, EC2 has no
+    instances for it.
     """
 
     name: str
@@ -82,12 +84,24 @@ class ComputeEnvironment:
     capacity: Capacity
     request: Mapping[str, Any]
     tags: dict[str, str] = field(default_factory=dict)
+    invalid_reason: str | None = None
+    out_of_capacity: bool = False
     vcpus: int = 0
     instances: dict[str, Instance] = field(default_factory=dict)
     booting: Counter[InstanceType] = field(default_factory=Counter)
     shared: dict[str, Instance] = field(default_factory=dict)
     idle: dict[str, Instance] = field(default_factory=dict)
     held: dict[str, Instance] = field(default_factory=dict)
+
+    @property
+    def takes_jobs(self) -> bool:
+        """Whether jobs may be placed here at all."""
+        return self.capacity.enabled and self.invalid_reason is None
+
+    @property
+    def can_launch(self) -> bool:
+        """Whether an instance could be launched at all."""
+        return self.invalid_reason is None and not self.out_of_capacity
 
     def launch(self, instance: Instance) -> None:
         """Take up an instance that begins to boot."""
@@ -113,7 +127,7 @@ class ComputeEnvironment:
 
     def room_for(self, shape: Shape) -> Instance | None:
         """An instance for a job of this shape, one that works already before an idle one."""
-        if not self.capacity.enabled:
+        if not self.takes_jobs:
             return None
         for group in (self.shared, self.idle):
             for instance in group.values():

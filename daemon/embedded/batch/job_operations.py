@@ -32,19 +32,20 @@ def submit_job(model: BatchModel, parameters: Parameters, now_seconds: float) ->
     return {"jobArn": model.arns.job(job.job_id), "jobName": spec.name, "jobId": job.job_id}
 
 
-def describe_jobs(model: BatchModel, parameters: Parameters, _: float) -> Document:
+def describe_jobs(model: BatchModel, parameters: Parameters, now_seconds: float) -> Document:
     """DescribeJobs: unknown ids are left out of the answer."""
     found = (model.jobs.find(job_id) for job_id in parameters["jobs"])
-    return {"jobs": [detail(job, model.arns) for job in found if job is not None]}
+    known = (job for job in found if job is not None and model.visible(job, now_seconds))
+    return {"jobs": [detail(job, model.arns) for job in known]}
 
 
-def list_jobs(model: BatchModel, parameters: Parameters, _: float) -> Document:
+def list_jobs(model: BatchModel, parameters: Parameters, now_seconds: float) -> Document:
     """ListJobs of a queue, without the children of arrays, or of an array's children."""
     filters = parameters.get("filters", [])
     state = JobState(parameters.get("jobStatus", JobState.RUNNING))
     entries: Iterable[tuple[int, Job | ArrayJob]]
     if "arrayJobId" in parameters:
-        entries = enumerate(_children(model, parameters["arrayJobId"]))
+        entries = enumerate(_children(model, parameters["arrayJobId"], now_seconds))
         entries = ((index, child) for index, child in entries if child.state is state)
     else:
         queue = find_queue(model, parameters["jobQueue"])
@@ -54,6 +55,7 @@ def list_jobs(model: BatchModel, parameters: Parameters, _: float) -> Document:
             entries = ((position, job) for position, job in entries if keep(job))
         else:
             entries = _newest_first(model.jobs.in_state(queue.name, state))
+    entries = ((position, job) for position, job in entries if model.visible(job, now_seconds))
     most = limits.LIST_JOBS_FILTERED_PAGE_MAX if filters else limits.LIST_JOBS_PAGE_MAX
     most = min(most, parameters.get("maxResults", most))
     page, next_token = take_page(entries, parameters.get("nextToken"), most, "ListJobs")
@@ -72,9 +74,9 @@ def terminate_job(model: BatchModel, parameters: Parameters, now_seconds: float)
     return {}
 
 
-def _children(model: BatchModel, job_id: str) -> list[Job]:
+def _children(model: BatchModel, job_id: str, now_seconds: float) -> list[Job]:
     parent = model.jobs.find(job_id)
-    if not isinstance(parent, ArrayJob):
+    if not isinstance(parent, ArrayJob) or not model.visible(parent, now_seconds):
         raise NotFoundError(kind="Array job", name=job_id)
     return parent.children
 

@@ -5,12 +5,22 @@ array's parent is PENDING from the time its children are RUNNABLE until the last
 and FAILED if any of them is.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from daemon.embedded.batch.agenda import Agenda
 from daemon.embedded.batch.arns import Ids
-from daemon.embedded.batch.effects import AttemptKey, Effect, Run, Signal, Start, StopSignal
+from daemon.embedded.batch.effects import (
+    AttemptKey,
+    Changed,
+    Effect,
+    Run,
+    Signal,
+    Start,
+    StopSignal,
+)
 from daemon.embedded.batch.fleet import ComputeEnvironment, Instance
 from daemon.embedded.batch.jobs import ArrayJob, Attempt, Job, JobState, JobTable
 from daemon.embedded.batch.pace import Pace
@@ -25,9 +35,18 @@ CHILD_FAILED = "Array Child Job failed"
 
 
 class Lifecycle:
-    """Moves jobs; `effects` gathers what is to be done outside because of it."""
+    """Moves jobs; `effects` gathers what is to be done outside because of it.
 
-    def __init__(self, pace: Pace, ids: Ids, agenda: Agenda) -> None:
+    `describe` shows a job for the news of its change; without it, there is no news.
+    """
+
+    def __init__(
+        self,
+        pace: Pace,
+        ids: Ids,
+        agenda: Agenda,
+        describe: Callable[[Job | ArrayJob], dict[str, Any]] | None = None,
+    ) -> None:
         self.jobs = JobTable()
         self.scheduler = Scheduler(pace, ids, agenda, self._place)
         self.effects: list[Effect] = []
@@ -35,6 +54,7 @@ class Lifecycle:
         self._pace = pace
         self._ids = ids
         self._agenda = agenda
+        self._describe = describe
 
     def submit(self, job: Job | ArrayJob) -> None:
         """Take up a new job; the scheduler looks at it a little later."""
@@ -46,7 +66,7 @@ class Lifecycle:
         """Let a SUBMITTED job run, or an array spawn its children."""
         if job.state is not JobState.SUBMITTED:
             return
-        self.jobs.move(job, JobState.PENDING, now_seconds)
+        self._move(job, JobState.PENDING, now_seconds)
         if isinstance(job, Job):
             self._wait_for_room(job, now_seconds)
             return
@@ -58,8 +78,14 @@ class Lifecycle:
             job.summary[child.state] += 1
             self._wait_for_room(child, now_seconds)
 
+    def _move(self, job: Job | ArrayJob, state: JobState, now_seconds: float) -> None:
+        """Change a job's state and tell of it; what is to be seen of the change is there before."""
+        self.jobs.move(job, state, now_seconds)
+        if self._describe is not None:
+            self.effects.append(Changed(self._describe(job), now_seconds))
+
     def _wait_for_room(self, job: Job, now_seconds: float) -> None:
-        self.jobs.move(job, JobState.RUNNABLE, now_seconds)
+        self._move(job, JobState.RUNNABLE, now_seconds)
         self.scheduler.queues[job.spec.queue].join(job)
 
     def _place(
@@ -77,7 +103,7 @@ class Lifecycle:
         )
         job.attempt = attempt
         job.status_reason = None
-        self.jobs.move(job, JobState.STARTING, now_seconds)
+        self._move(job, JobState.STARTING, now_seconds)
         self.attempts_started += 1
         run = Run(
             key=AttemptKey(job.job_id, attempt.number),
@@ -106,7 +132,7 @@ class Lifecycle:
         """The attempt's process runs: STARTING becomes RUNNING."""
         job.attempt = replace(job.held_attempt, started_at=now_seconds)
         job.started_at = now_seconds
-        self.jobs.move(job, JobState.RUNNING, now_seconds)
+        self._move(job, JobState.RUNNING, now_seconds)
         self.scheduler.start_clock(job.attempt, now_seconds)
         if job.spec.timeout_seconds is not None and job.stop_reason is None:
             due_seconds = now_seconds + job.spec.timeout_seconds
@@ -193,17 +219,17 @@ class Lifecycle:
     def _conclude(
         self, job: Job, state: JobState, status_reason: str | None, now_seconds: float
     ) -> None:
-        self.jobs.move(job, state, now_seconds)
         job.status_reason = status_reason
         job.stopped_at = now_seconds
+        self._move(job, state, now_seconds)
         parent = job.parent
         if parent is None:
             self._expire_later(job, now_seconds)
         elif (outcome := parent.outcome) is not None:
-            self.jobs.move(parent, outcome, now_seconds)
             child_failed = CHILD_FAILED if outcome is JobState.FAILED else None
             parent.status_reason = parent.stop_reason or child_failed
             parent.stopped_at = now_seconds
+            self._move(parent, outcome, now_seconds)
             self._expire_later(parent, now_seconds)
 
     def _expire_later(self, job: Job | ArrayJob, now_seconds: float) -> None:

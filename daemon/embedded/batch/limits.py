@@ -46,6 +46,9 @@ STOP_GRACE_SECONDS = 30.0
 QUEUE_ENVIRONMENTS_MAX = 3
 """Compute environments of one job queue."""
 
+SUBMIT_JOBS_PER_SECOND = 50
+"""SubmitJob requests of one account; it is fixed."""
+
 SUBMIT_PAYLOAD_MAX_BYTES = 30 * 1_024
 """Largest SubmitJob request."""
 

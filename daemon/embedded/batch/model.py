@@ -12,12 +12,14 @@ a queue knows no fair shares and no time limits for states.
 
 import random
 from collections.abc import Mapping
+from functools import partial
 from itertools import count
 from typing import Any
 
 from daemon.embedded.batch.agenda import Agenda
 from daemon.embedded.batch.arns import Arns, Ids
 from daemon.embedded.batch.definitions import Definitions, JobSpec
+from daemon.embedded.batch.descriptions import detail
 from daemon.embedded.batch.effects import AttemptKey, Effect, StopSignal
 from daemon.embedded.batch.figures import Figures
 from daemon.embedded.batch.fleet import Capacity, ComputeEnvironment
@@ -42,16 +44,21 @@ def host_terminated(instance_id: str) -> str:
 class BatchModel:
     """All compute environments, queues, definitions and jobs of one account in one region.
 
-    `source` is where ids come from: the same seed gives the same ids.
+    `source` is where ids come from: the same seed gives the same ids. With `reports_changes`, every
+    change of a job's state is among the effects.
     """
 
-    def __init__(self, pace: Pace, arns: Arns, source: random.Random) -> None:
+    def __init__(
+        self, pace: Pace, arns: Arns, source: random.Random, *, reports_changes: bool = False
+    ) -> None:
         self.arns = arns
         self.definitions = Definitions(arns)
         self._ids = Ids(source)
         self._agenda = Agenda()
-        self._lifecycle = Lifecycle(pace, self._ids, self._agenda)
+        describe = partial(detail, arns=arns) if reports_changes else None
+        self._lifecycle = Lifecycle(pace, self._ids, self._agenda, describe)
         self._scheduler = self._lifecycle.scheduler
+        self._pace = pace
         self._numbers = count(1)
         self._jobs_submitted = 0
 
@@ -92,6 +99,16 @@ class BatchModel:
         self._scheduler.raise_to(environment, desired_vcpus, now_seconds)
         self.advance(now_seconds)
 
+    def set_invalid(self, name: str, reason: str | None, now_seconds: float) -> None:
+        """Make a compute environment INVALID for a reason, or VALID again (None)."""
+        self.environments[name].invalid_reason = reason
+        self.advance(now_seconds)
+
+    def set_out_of_capacity(self, name: str, out: bool, now_seconds: float) -> None:
+        """Let EC2 have no instances for a compute environment, or have some again."""
+        self.environments[name].out_of_capacity = out
+        self.advance(now_seconds)
+
     def create_queue(
         self,
         name: str,
@@ -116,6 +133,11 @@ class BatchModel:
         self._lifecycle.submit(job)
         self.advance(now_seconds)
         return job
+
+    def visible(self, job: Job | ArrayJob, now_seconds: float) -> bool:
+        """Whether DescribeJobs and ListJobs know a job yet; an array's children with it."""
+        root = job.parent if isinstance(job, Job) and job.parent is not None else job
+        return now_seconds >= root.created_at + self._pace.visible_after_seconds
 
     def cancel(self, job_id: str, reason: str, now_seconds: float) -> None:
         """Fail a job, or an array's children, where not yet STARTING; else nothing happens."""

@@ -12,7 +12,8 @@ class Pace:
     `evaluate`: from SubmitJob until the scheduler looks at the job. `boot`: from the launch of an
     instance until it takes jobs; minutes in AWS, where the AMI, the agent and the image come up.
     `idle`: how long an instance without a job is kept. `stop_grace`: from SIGTERM to SIGKILL.
-    `retention`: how long a finished job can still be described.
+    `retention`: how long a finished job can still be described. `visible_after`: from SubmitJob
+    until DescribeJobs and ListJobs know the job; AWS's are only eventually consistent with it.
     """
 
     evaluate_seconds: float = 0.0
@@ -20,3 +21,4 @@ class Pace:
     idle_seconds: float = 60.0
     stop_grace_seconds: float = STOP_GRACE_SECONDS
     retention_seconds: float = JOB_RETENTION_SECONDS
+    visible_after_seconds: float = 0.0

@@ -1,6 +1,7 @@
 """The operations on compute environments and job queues.
 
-Where this departs from AWS: what is created is VALID at once. Networks, roles, images and keys are
+Where this departs from AWS: what is created is VALID at once, and stays so unless it is made
+INVALID on purpose (`BatchModel.set_invalid`). Networks, roles, images and keys are
 recorded and otherwise without effect.
 """
 
@@ -143,8 +144,8 @@ def _environment(environment: ComputeEnvironment, model: BatchModel) -> Document
         "tags": environment.tags,
         "type": "MANAGED",
         "state": "ENABLED" if capacity.enabled else "DISABLED",
-        "status": "VALID",
-        "statusReason": "ComputeEnvironment Healthy",
+        "status": "VALID" if environment.invalid_reason is None else "INVALID",
+        "statusReason": environment.invalid_reason or "ComputeEnvironment Healthy",
         "computeResources": resources,
         "serviceRole": request.get("serviceRole", ""),
         "containerOrchestrationType": "ECS",

@@ -59,7 +59,7 @@ def plan_launches(
         jobs = demand.jobs
         for environment in demand.environments:
             best = best_fit(environment.capacity.sizes, demand.shape)
-            if best is None or not environment.capacity.enabled:
+            if best is None or not environment.takes_jobs:
                 continue
             per_instance = jobs_per_instance(demand.shape, best)
             needed = _ceiling(jobs, per_instance)
@@ -86,7 +86,9 @@ class _Plan:
         self._vcpus = {environment.name: environment.vcpus for environment in self.environments}
 
     def launch(self, environment: ComputeEnvironment, size: InstanceType, wanted: int) -> None:
-        """Launch what is wanted, as far as the upper bound allows."""
+        """Launch what is wanted, as far as the upper bound and EC2 allow."""
+        if not environment.can_launch:
+            return
         room_vcpus = environment.capacity.max_vcpus - self._vcpus[environment.name]
         instances = min(wanted, room_vcpus // size.vcpus)
         if instances > 0:
@@ -106,9 +108,10 @@ def _ceiling(numerator: int, denominator: int) -> int:
 
 
 def blocked_reason(shape: Shape, environments: Iterable[ComputeEnvironment]) -> str | None:
-    """Why the job at the head of a queue can never be placed; None if it only has to wait.
+    """Why the job at the head of a queue cannot be placed; None if it only has to wait its turn.
 
-    Source of the texts: docs.aws.amazon.com/batch/latest/userguide/job_stuck_in_runnable.html
+    Source of the texts: docs.aws.amazon.com/batch/latest/userguide/job_stuck_in_runnable.html and
+    the pages under it.
     """
     fitting = [
         (environment, size)
@@ -125,5 +128,10 @@ def blocked_reason(shape: Shape, environments: Iterable[ComputeEnvironment]) -> 
         return (
             "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE - CE(s) associated with the job "
             "queue cannot meet the CPU requirement of the job."
+        )
+    if all(environment.out_of_capacity for environment, _ in fitting):
+        return (
+            "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - Service cannot fulfill the capacity "
+            f"requested for instance type {fitting[0][1].name}"
         )
     return None

@@ -46,7 +46,7 @@ class Scheduler:
             self.launch(launch, now_seconds)
 
     def _place_from(self, queue: JobQueue, now_seconds: float) -> bool:
-        """Place from the head on; answers whether a job that can never run blocks the queue."""
+        """Place from the head on; answers whether a job that cannot be placed blocks the queue."""
         while (job := queue.head()) is not None:
             for environment in queue.environments:
                 instance = environment.room_for(job.shape)

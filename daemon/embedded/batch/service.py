@@ -1,13 +1,14 @@
 """The embedded Batch behind HTTP, for any boto client that is given its address.
 
-Where this departs from AWS: any credentials are accepted, nothing is throttled, and all is
-forgotten when the service stops. Each module of this package says what else it does differently.
+Where this departs from AWS: any credentials are accepted, nothing is throttled unless that is asked
+for, and all is forgotten when the service stops. Each module of this package says what else it does
+differently.
 """
 
 import json
 import os
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,14 +18,18 @@ import structlog
 from aiohttp import web
 
 from daemon.embedded.batch.arns import Arns
+from daemon.embedded.batch.descriptions import Document
 from daemon.embedded.batch.driver import Driver
+from daemon.embedded.batch.effects import Changed
 from daemon.embedded.batch.executor import SubprocessExecutor
 from daemon.embedded.batch.figures import Figures
+from daemon.embedded.batch.job_events import job_state_change
 from daemon.embedded.batch.limits import STOP_GRACE_SECONDS
 from daemon.embedded.batch.model import BatchModel
 from daemon.embedded.batch.operations import perform
 from daemon.embedded.batch.pace import Pace
 from daemon.embedded.batch.protocol import Protocol
+from daemon.embedded.batch.throttle import Allowance, Throttle
 from daemon.embedded.refusals import RefusedError
 
 log = structlog.get_logger(__name__)
@@ -36,7 +41,9 @@ class EmbeddedBatch:
     `environment` is all that jobs inherit, so it must at least hold a PATH; their logs go below
     `log_folder`, each to the file that its `logStreamName` names. `cpus` are the CPUs of this
     machine that jobs may use, by default all that this process may. Port 0 takes a free one;
-    `endpoint_url` says which. On leaving, no process of a job is left behind.
+    `endpoint_url` says which. Operations are throttled that have an allowance. `notify` is handed
+    every "Batch Job State Change" as EventBridge would get it. On leaving, no process of a job is
+    left behind.
     """
 
     def __init__(
@@ -50,14 +57,22 @@ class EmbeddedBatch:
         boot_seconds: float = 2.0,
         idle_seconds: float = 60.0,
         stop_grace_seconds: float = STOP_GRACE_SECONDS,
+        visible_after_seconds: float = 0.0,
+        allowances: Mapping[str, Allowance] | None = None,
+        notify: Callable[[Document], None] | None = None,
         arns: Arns | None = None,
     ) -> None:
         pace = Pace(
             boot_seconds=boot_seconds,
             idle_seconds=idle_seconds,
             stop_grace_seconds=stop_grace_seconds,
+            visible_after_seconds=visible_after_seconds,
         )
-        self._model = BatchModel(pace, arns or Arns(), random.SystemRandom())
+        self._model = BatchModel(
+            pace, arns or Arns(), random.SystemRandom(), reports_changes=notify is not None
+        )
+        self._throttle = Throttle(allowances or {})
+        self._notify = notify
         self._log_folder = log_folder
         self._environment = environment
         self._cpus = tuple(cpus or available_cpus())
@@ -67,7 +82,7 @@ class EmbeddedBatch:
 
     async def __aenter__(self) -> Self:
         executor = SubprocessExecutor(self._log_folder, self._environment, self._cpus)
-        self._driver = Driver(self._model, executor)
+        self._driver = Driver(self._model, executor, on_change=self._tell)
         application = web.Application()
         application.router.add_route("*", "/{path:.*}", self._handle)
         self._runner = web.AppRunner(application, access_log=None)
@@ -100,6 +115,20 @@ class EmbeddedBatch:
         """Take an instance away at once with all that runs on it, as a Spot reclaim does."""
         self._driver.lose_instance(instance_id)
 
+    def set_out_of_capacity(self, environment: str, out: bool) -> None:
+        """Let EC2 have no instances for a compute environment, or have some again."""
+        self._model.set_out_of_capacity(environment, out, self._driver.now_seconds())
+        self._driver.step()
+
+    def set_invalid(self, environment: str, reason: str | None) -> None:
+        """Make a compute environment INVALID for a reason, or VALID again (None)."""
+        self._model.set_invalid(environment, reason, self._driver.now_seconds())
+        self._driver.step()
+
+    def _tell(self, changed: Changed) -> None:
+        if self._notify is not None:
+            self._notify(job_state_change(changed, self._model.arns, str(uuid4())))
+
     async def _handle(self, request: web.Request) -> web.Response:
         body = await request.read()
         url = request.rel_url
@@ -108,6 +137,7 @@ class EmbeddedBatch:
                 request.method, url.raw_path, url.raw_query_string, body
             )
             now_seconds = self._driver.now_seconds()
+            self._throttle.admit(operation, now_seconds)
             answer = perform(self._model, operation, parameters, len(body), now_seconds)
             self._driver.step()
             return _response(200, self._protocol.write(operation, answer))

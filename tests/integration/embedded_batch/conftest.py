@@ -2,10 +2,12 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 
 from daemon.embedded.batch.service import EmbeddedBatch
@@ -114,23 +116,37 @@ class Lab:
 def create_client() -> Callable[[str], Any]:
     """Makes clients for an address; they share one session, which reads botocore's data once."""
     session = get_session()
+    config = AioConfig(retries={"total_max_attempts": 1})
     return lambda endpoint_url: session.create_client(
-        "batch", endpoint_url=endpoint_url, **CREDENTIALS
+        "batch", endpoint_url=endpoint_url, config=config, **CREDENTIALS
     )
 
 
 @pytest.fixture
-async def lab(tmp_path: Path, create_client: Callable[[str], Any]) -> AsyncIterator[Lab]:
-    batch = EmbeddedBatch(
-        log_folder=tmp_path,
-        environment={"PATH": os.environ["PATH"], "INHERITED": "from the service"},
-        boot_seconds=0.05,
-        idle_seconds=30,
-        stop_grace_seconds=0.3,
-    )
-    async with batch, create_client(batch.endpoint_url) as client:
-        lab = Lab(batch, client, tmp_path)
-        await lab.furnish()
+def open_lab(tmp_path: Path, create_client: Callable[[str], Any]) -> Callable[..., Any]:
+    """Opens a lab whose Batch has more options than usual."""
+
+    @asynccontextmanager
+    async def open_lab(**options: Any) -> AsyncIterator[Lab]:
+        batch = EmbeddedBatch(
+            log_folder=tmp_path,
+            environment={"PATH": os.environ["PATH"], "INHERITED": "from the service"},
+            boot_seconds=0.05,
+            idle_seconds=30,
+            stop_grace_seconds=0.3,
+            **options,
+        )
+        async with batch, create_client(batch.endpoint_url) as client:
+            lab = Lab(batch, client, tmp_path)
+            await lab.furnish()
+            yield lab
+
+    return open_lab
+
+
+@pytest.fixture
+async def lab(open_lab: Callable[..., Any]) -> AsyncIterator[Lab]:
+    async with open_lab() as lab:
         yield lab
 
 

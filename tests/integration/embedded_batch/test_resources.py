@@ -102,3 +102,18 @@ async def test_tags_are_added_changed_and_removed(lab: Any) -> None:
         await lab.client.untag_resource(resourceArn=arn, tagKeys=["cost/center", "unknown"])
         answer = await lab.client.list_tags_for_resource(resourceArn=arn)
         assert answer["tags"] == {"team": "audio"}
+
+
+async def test_an_environment_that_was_made_invalid_says_so(lab: Any) -> None:
+    async def status() -> tuple[str, str]:
+        answer = await lab.client.describe_compute_environments(computeEnvironments=["fleet"])
+        [environment] = answer["computeEnvironments"]
+        return environment["status"], environment["statusReason"]
+
+    lab.batch.set_invalid("fleet", "CLIENT_ERROR - Not authorized to perform sts:AssumeRole")
+    assert await status() == (
+        "INVALID",
+        "CLIENT_ERROR - Not authorized to perform sts:AssumeRole",
+    )
+    lab.batch.set_invalid("fleet", None)
+    assert await status() == ("VALID", "ComputeEnvironment Healthy")

@@ -50,6 +50,7 @@ def test_the_shipped_file_documents_every_setting_with_its_default() -> None:
         if isinstance(value, dict) and name not in ("queues", "locations"):
             assert shown[name] == value, f"[{name}] shows other defaults than the code's"
     assert shown["grace_seconds"] == defaults["grace_seconds"]
+    assert set(shown["queues"]) == set(defaults["queues"])
     assert set(shown["locations"]) == set(defaults["locations"])
     assert set(shown["lanes"][0]) == set(defaults["lanes"][0])
 

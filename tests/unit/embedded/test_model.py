@@ -132,3 +132,15 @@ def test_the_same_seed_gives_the_same_ids(make_stage: Any) -> None:
         stage.queue(stage.environment())
         ids.append((stage.submit().job_id, *stage.instance_ids(), stage.starts()[0].log_stream))
     assert ids[0] == ids[1]
+
+
+def test_an_arrays_children_are_known_together_with_it(make_stage: Any) -> None:
+    stage = make_stage(Pace(evaluate_seconds=5, visible_after_seconds=10))
+    stage.queue(stage.environment())
+    parent = stage.submit_array(2)
+    stage.wait(9)
+    seen = [stage.model.visible(job, stage.now) for job in (parent, *parent.children)]
+    assert seen == [False] * 3
+    stage.wait(1)
+    seen = [stage.model.visible(job, stage.now) for job in (parent, *parent.children)]
+    assert seen == [True] * 3

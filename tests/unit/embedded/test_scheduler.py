@@ -199,3 +199,79 @@ def test_a_job_at_the_head_that_only_waits_for_room_still_goes_first(empty_stage
     empty_stage.run(half, 0)
     assert [run.key.job_id for run in empty_stage.starts()] == [whole.job_id]
     assert other_half.state is JobState.RUNNABLE
+
+
+def test_an_invalid_environment_takes_no_jobs_and_what_runs_in_it_goes_on(stage: Any) -> None:
+    running = stage.submit()
+    stage.boot()
+    stage.begin(running)
+    stage.starts()
+    stage.model.set_invalid("fleet", "CLIENT_ERROR - not authorized", stage.now)
+    waiting = [stage.submit() for _ in range(3)]
+    stage.wait(3_600)
+
+    assert stage.starts() == []
+    assert {job.state for job in waiting} == {JobState.RUNNABLE}
+    assert len(stage.instance_ids()) == 1, "nothing is launched"
+    stage.exit(running, 0)
+    assert running.state is JobState.SUCCEEDED
+
+    stage.model.set_invalid("fleet", None, stage.now)
+    stage.boot()
+    assert len(stage.starts()) == 3
+
+
+def test_an_invalid_environment_does_not_keep_its_lower_bound_up(empty_stage: Any) -> None:
+    empty_stage.queue(empty_stage.environment(least=4))
+    empty_stage.model.set_invalid("fleet", "broken", empty_stage.now)
+    [lost] = empty_stage.instance_ids()
+    empty_stage.model.instance_lost(lost, empty_stage.now)
+    assert empty_stage.instance_ids() == []
+    empty_stage.model.set_invalid("fleet", None, empty_stage.now)
+    assert len(empty_stage.instance_ids()) == 1
+
+
+def test_jobs_pass_an_invalid_environment_by(empty_stage: Any) -> None:
+    empty_stage.queue(empty_stage.environment("first"), empty_stage.environment("second"))
+    empty_stage.model.set_invalid("first", "broken", empty_stage.now)
+    empty_stage.submit()
+    empty_stage.boot()
+    [run] = empty_stage.starts()
+    assert run.compute_environment == "second"
+
+
+def test_without_capacity_jobs_stay_runnable_and_the_first_says_why(stage: Any) -> None:
+    stage.model.set_out_of_capacity("fleet", True, stage.now)
+    jobs = [stage.submit() for _ in range(2)]
+    stage.wait(30 * 86_400)
+
+    assert [job.state for job in jobs] == [JobState.RUNNABLE] * 2
+    assert jobs[0].status_reason == (
+        "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - Service cannot fulfill the capacity requested "
+        "for instance type inf2.xlarge"
+    )
+    assert jobs[1].status_reason is None
+    assert stage.instance_ids() == []
+
+    stage.model.set_out_of_capacity("fleet", False, stage.now)
+    assert jobs[0].status_reason is None
+    stage.boot()
+    assert len(stage.starts()) == 2
+
+
+def test_without_capacity_jobs_still_use_what_runs_already(warm: Any) -> None:
+    warm.model.set_out_of_capacity("fleet", True, warm.now)
+    jobs = [warm.submit() for _ in range(6)]
+    assert len(warm.starts()) == 4
+    warm.run(jobs[0], 0)
+    assert len(warm.starts()) == 1
+
+
+def test_where_one_environment_has_capacity_the_queue_is_not_stuck(empty_stage: Any) -> None:
+    empty_stage.queue(empty_stage.environment("first"), empty_stage.environment("second"))
+    empty_stage.model.set_out_of_capacity("first", True, empty_stage.now)
+    job = empty_stage.submit()
+    assert job.status_reason is None
+    empty_stage.boot()
+    [run] = empty_stage.starts()
+    assert run.compute_environment == "second"
