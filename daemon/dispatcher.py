@@ -8,6 +8,7 @@ whole visibility timeout more, time for the next daemon to adopt their orders.
 """
 
 import asyncio
+from collections.abc import Sequence
 
 import structlog
 
@@ -44,8 +45,8 @@ class Dispatcher:
         self.outstanding = Outstanding()
         self._world = world
         self._clock = clock
-        self._stopping = asyncio.Event()
-        self._unreachable: str | None = "not started yet"
+        self.started = asyncio.Event()
+        self.stopping = asyncio.Event()
         ledger = Ledger(S3Uri.parse(settings.locations.ledger))
         records = Records(world.store, ledger)
         self._heartbeat = Heartbeat(
@@ -93,34 +94,49 @@ class Dispatcher:
             metrics=self.metrics,
             clock=clock,
         )
-        self._supervisor = Supervisor(self._loops(), self._stopping, self.metrics)
+        self._loops: Sequence[Loop] = ()
 
     def stop(self) -> None:
         """Begin a graceful stop; harmless when repeated."""
-        if not self._stopping.is_set():
+        if not self.stopping.is_set():
             log.info("stopping", held=len(self.outstanding.held()))
-            self._stopping.set()
+            self.stopping.set()
 
     async def run(self) -> None:
         """Adopt, run until stopped, give back what is held."""
         await self._orders.adopt()
         await self._measure()
+        # Made only now: adopting many orders takes its time, and that is no stall.
+        self._loops = self._make_loops()
         log.info("started", lanes=[lane.name for lane in self.settings.lanes])
+        self.started.set()
         try:
-            await self._supervisor.run(self.settings.grace_seconds)
+            supervisor = Supervisor(self._loops, self.stopping, self.metrics)
+            await supervisor.run(self.settings.grace_seconds)
         finally:
             await self._give_back()
 
     def unhealthy(self) -> str | None:
         """Why the process should be restarted, or None."""
-        stalled = [loop.name for loop in self._supervisor.loops if loop.stalled]
+        stalled = [loop.name for loop in self._loops if loop.stalled]
         return f"stalled: {', '.join(stalled)}" if stalled else None
 
     def unready(self) -> str | None:
         """Why the daemon cannot work at the moment, or None."""
-        return self._unreachable
+        if not self.started.is_set():
+            return "not started yet"
+        return "; ".join(f"{loop.name}: {loop.fault}" for loop in self._loops if loop.fault) or None
 
-    def _loops(self) -> list[Loop]:
+    def standing(self) -> str:
+        """How much there is to do, in a line."""
+        return (
+            f"{'stopping: ' if self.stopping.is_set() else ''}"
+            f"{len(self.outstanding.held())} held, {len(self.outstanding.ordered())} under way in "
+            f"{len(self._orders.under_way())} orders, "
+            f"lanes {', '.join(lane.name for lane in self.settings.lanes)}"
+        )
+
+    def _make_loops(self) -> list[Loop]:
         settings = self.settings
         deadline = ROUND_DEADLINE_SECONDS
         return [
@@ -161,12 +177,7 @@ class Dispatcher:
         self.metrics.held.set(len(self.outstanding.held()))
         self.metrics.in_flight.set(len(self.outstanding.ordered()))
         self.metrics.orders_open.set(len(self._orders.under_way()))
-        try:
-            depth = await self._world.requests.depth()
-        except ServiceError as error:
-            self._unreachable = str(error)
-            raise
-        self._unreachable = None
+        depth = await self._world.requests.depth()
         self.metrics.queue_visible.set(depth.visible)
         self.metrics.queue_in_flight.set(depth.in_flight)
 

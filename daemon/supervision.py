@@ -32,13 +32,17 @@ class LoopFailed(Exception):
 
 @dataclass(slots=True)
 class Loop:
-    """A named job done over and over. `deadline_seconds` bounds one round and its wait."""
+    """A named job done over and over. `deadline_seconds` bounds one round and its wait.
+
+    `fault` is why the last round failed, or None.
+    """
 
     name: str
     round: Callable[[], Awaitable[object]]
     period_seconds: float
     deadline_seconds: float
     last_round: float = field(default_factory=time.monotonic)
+    fault: str | None = None
 
     @property
     def stalled(self) -> bool:
@@ -79,15 +83,20 @@ class Supervisor:
 
     async def _repeat(self, loop: Loop) -> None:
         while not self._stopping.is_set():
+            pause_seconds = loop.period_seconds
             try:
                 await loop.round()
+                loop.fault = None
                 self._metrics.loop_beat.labels(loop.name).set_to_current_time()
             except ServiceError as error:
                 self._metrics.loop_failures.labels(loop.name).inc()
-                log.warning("round_failed", loop=loop.name, cause=str(error))
-                await self._pause(max(loop.period_seconds, RECOVERY_SECONDS))
+                loop.fault = str(error)
+                log.warning("round_failed", loop=loop.name, cause=loop.fault)
+                pause_seconds = max(
+                    RECOVERY_MIN_SECONDS, min(loop.period_seconds, RECOVERY_MAX_SECONDS)
+                )
             loop.last_round = time.monotonic()
-            await self._pause(loop.period_seconds)
+            await self._pause(pause_seconds)
 
     async def _watch(self) -> None:
         while not self._stopping.is_set():
@@ -104,8 +113,8 @@ class Supervisor:
             pass
 
 
-RECOVERY_SECONDS = 1.0
-"""After a failing service, at least this long until the next try."""
+RECOVERY_MIN_SECONDS, RECOVERY_MAX_SECONDS = 1.0, 15.0
+"""Between these, how long after a failing service until the next try."""
 
 WATCH_SECONDS = 1.0
 
