@@ -5,6 +5,7 @@ looked through for named secrets and for AWS access keys, because an error may q
 """
 
 import re
+from typing import Any
 
 REDACTED = "REDACTED"
 
@@ -44,7 +45,7 @@ def redacted(text: str) -> str:
     return _ACCESS_KEY.sub(REDACTED, text)
 
 
-def redact_line(_logger: object, _method: str, line: str) -> str:
+def redact_line(_logger: object, _method: str, line: Any) -> str:
     """The last of structlog's processors: the whole line, with its exception, as it is written."""
     return redacted(line)
 
