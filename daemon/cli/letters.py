@@ -30,11 +30,12 @@ def shown(text: str) -> str:
 
 
 def table(letters: Sequence[Letter]) -> Table:
-    """A row for each letter."""
+    """A row for each letter, the oldest first."""
     rows = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for title in ("reason", "request", "audio", "tries", "since"):
-        rows.add_column(title, overflow="fold")
-    for letter in letters:
+    for title in ("reason", "request", "audio", "tries", "since (UTC)"):
+        # An id in two pieces could not be copied.
+        rows.add_column(title, overflow="fold", no_wrap=title != "audio")
+    for letter in sorted(letters, key=lambda letter: letter.sent_at):
         rows.add_row(*(Text(shown(cell)) for cell in _cells(letter)))
     return rows
 
