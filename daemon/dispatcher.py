@@ -10,6 +10,7 @@ whole visibility timeout more, time for the next daemon to adopt their orders.
 import asyncio
 import math
 import random
+from collections.abc import Sequence
 
 import structlog
 
@@ -17,6 +18,7 @@ from daemon.autoscaler import Autoscaler
 from daemon.breaker import PROBE_REQUESTS, Breakers, Gate
 from daemon.claims import Claims
 from daemon.clock import Clock, utc_now
+from daemon.events import Events
 from daemon.heartbeat import Heartbeat
 from daemon.intake import Intake
 from daemon.metrics import Metrics
@@ -28,13 +30,16 @@ from daemon.reconcile import Reconciler
 from daemon.records import Records
 from daemon.settings import Settings
 from daemon.settle import Settlement
-from daemon.supervision import RECOVERY_SECONDS, Loop, Supervisor, pause
+from daemon.supervision import RECOVERY_MIN_SECONDS, Loop, Supervisor, pause
 from neuron_worker.contract import Ledger, S3Uri
 
 log = structlog.get_logger()
 
 PLAN_PERIOD_SECONDS = 0.5
 GAUGE_PERIOD_SECONDS = 15.0
+NEWS_PERIOD_SECONDS = 2.0
+"""How often an order may be looked at because of events: workers may ring for it all the time."""
+
 ADOPT_PERIOD_SECONDS = 900.0
 """How long an order whose daemon is gone may stay unknown, if none of its messages comes back."""
 
@@ -49,18 +54,19 @@ class Dispatcher:
         self,
         settings: Settings,
         world: World,
+        metrics: Metrics | None = None,
         clock: Clock = utc_now,
         source: random.Random | None = None,
     ) -> None:
         """`source` is where ids come from: the same seed gives the same ones."""
         source = source or random.SystemRandom()
         self.settings = settings
-        self.metrics = Metrics()
+        self.metrics = metrics or Metrics()
         self.outstanding = Outstanding()
         self._world = world
         self._clock = clock
-        self._stopping = asyncio.Event()
-        self._unreachable: str | None = "not started yet"
+        self.started = asyncio.Event()
+        self.stopping = asyncio.Event()
         ledger = Ledger(S3Uri.parse(settings.locations.ledger))
         records = Records(world.store, ledger)
         self._breakers = Breakers(self.metrics, clock)
@@ -85,7 +91,7 @@ class Dispatcher:
             records=records,
             outstanding=self.outstanding,
             adopt=self._orders.adopt_lately,
-            stopping=self._stopping,
+            stopping=self.stopping,
             settings=settings,
             metrics=self.metrics,
             clock=clock,
@@ -117,48 +123,64 @@ class Dispatcher:
             metrics=self.metrics,
             clock=clock,
         )
-        self._supervisor = Supervisor(self._loops(), self._stopping, self.metrics)
+        self._loops: Sequence[Loop] = ()
+        self._delayed = "not started yet"
 
     def stop(self) -> None:
         """Begin a graceful stop; harmless when repeated."""
-        if not self._stopping.is_set():
+        if not self.stopping.is_set():
             log.info("stopping", held=len(self.outstanding.held()))
-            self._stopping.set()
+            self.stopping.set()
 
     async def run(self) -> None:
         """Adopt, run until stopped, give back what is held."""
         if not await self._adopted():
             return
+        # Made only now: adopting many orders takes its time, and that is no stall.
+        self._loops = self._make_loops()
         log.info("started", lanes=[lane.name for lane in self.settings.lanes])
+        self.started.set()
         try:
-            await self._supervisor.run(self.settings.grace_seconds)
+            supervisor = Supervisor(self._loops, self.stopping, self.metrics)
+            await supervisor.run(self.settings.grace_seconds)
         finally:
             await self._give_back()
 
     async def _adopted(self) -> bool:
         """Adopt, as soon as AWS can be reached; False when stopped before."""
-        while not self._stopping.is_set():
+        while not self.stopping.is_set():
             try:
                 await self._orders.adopt()
                 await self._measure()
             except ServiceError as error:
-                self._unreachable = str(error)
-                log.warning("start_delayed", cause=str(error))
-                await pause(RECOVERY_SECONDS, self._stopping)
+                self._delayed = str(error)
+                log.warning("start_delayed", cause=self._delayed)
+                await pause(RECOVERY_MIN_SECONDS, self.stopping)
             else:
                 return True
         return False
 
     def unhealthy(self) -> str | None:
         """Why the process should be restarted, or None."""
-        stalled = [loop.name for loop in self._supervisor.loops if loop.stalled]
+        stalled = [loop.name for loop in self._loops if loop.stalled]
         return f"stalled: {', '.join(stalled)}" if stalled else None
 
     def unready(self) -> str | None:
         """Why the daemon cannot work at the moment, or None."""
-        return self._unreachable
+        if not self.started.is_set():
+            return self._delayed
+        return "; ".join(f"{loop.name}: {loop.fault}" for loop in self._loops if loop.fault) or None
 
-    def _loops(self) -> list[Loop]:
+    def standing(self) -> str:
+        """How much there is to do, in a line."""
+        return (
+            f"{'stopping: ' if self.stopping.is_set() else ''}"
+            f"{len(self.outstanding.held())} held, {len(self.outstanding.ordered())} under way in "
+            f"{len(self._orders.under_way())} orders, "
+            f"lanes {', '.join(lane.name for lane in self.settings.lanes)}"
+        )
+
+    def _make_loops(self) -> list[Loop]:
         settings = self.settings
         deadline = ROUND_DEADLINE_SECONDS
         return [
@@ -169,9 +191,24 @@ class Dispatcher:
             Loop("heartbeat", self._heartbeat.beat, self._heartbeat.period_seconds, deadline),
             Loop("planner", self._plan, PLAN_PERIOD_SECONDS, deadline),
             Loop("reconcile", self._reconciler.round, settings.reconcile.period_seconds, deadline),
+            *self._news_loops(deadline),
             Loop("adopt", self._orders.adopt, ADOPT_PERIOD_SECONDS, deadline),
             Loop("autoscaler", self._autoscaler.tick, settings.autoscaler.period_seconds, deadline),
             Loop("gauges", self._measure, GAUGE_PERIOD_SECONDS, deadline),
+        ]
+
+    def _news_loops(self, deadline: float) -> list[Loop]:
+        if self._world.events is None:
+            return []
+        events = Events(
+            self._world.events,
+            self._reconciler.ring,
+            self.settings.intake.wait_seconds,
+            self.metrics,
+        )
+        return [
+            Loop("events", events.poll, 0.0, deadline),
+            Loop("news", self._reconciler.look_at_news, NEWS_PERIOD_SECONDS, deadline),
         ]
 
     async def _take(self) -> None:
@@ -213,12 +250,7 @@ class Dispatcher:
         self.metrics.held.set(len(self.outstanding.held()))
         self.metrics.in_flight.set(len(self.outstanding.ordered()))
         self.metrics.orders_open.set(len(self._orders.under_way()))
-        try:
-            depth = await self._world.requests.depth()
-        except ServiceError as error:
-            self._unreachable = str(error)
-            raise
-        self._unreachable = None
+        depth = await self._world.requests.depth()
         self.metrics.queue_visible.set(depth.visible)
         self.metrics.queue_in_flight.set(depth.in_flight)
 

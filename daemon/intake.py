@@ -27,7 +27,7 @@ from daemon.records import Records
 from daemon.request import Rejected, RejectReason, Request, parse
 from daemon.settings import Settings
 from daemon.settle import Fate, bury, verdict
-from neuron_worker.contract import Record, WorkItem
+from neuron_worker.contract import Record, S3Uri, WorkItem
 from neuron_worker.contract.order import Message
 
 log = structlog.get_logger()
@@ -148,13 +148,19 @@ class Intake:
                 f"{', '.join(sorted(self.settings.profiles))})",
                 request.request_id,
             )
+        output = request.output or self.settings.locations.output
+        refusal = self.settings.allowed_locations.refuse(
+            S3Uri.parse(request.audio), S3Uri.parse(output)
+        )
+        if refusal is not None:
+            raise Rejected(RejectReason.LOCATION_NOT_ALLOWED, refusal, request.request_id)
         now = self.clock()
         return Owed(
             item=WorkItem(
                 request_id=request.request_id or request.content_id() or message.message_id,
                 audio=request.audio,
                 audio_version=request.audio_version,
-                output=request.output or self.settings.locations.output,
+                output=output,
                 options=request.options(),
                 metadata=request.metadata,
             ),

@@ -1,4 +1,7 @@
-"""Logs: an event name plus fields; JSON for machines, colours for a person at a terminal."""
+"""Logs: an event name plus fields; JSON for machines, colours for a person at a terminal.
+
+No signed URL and no key of AWS reaches them, in whatever field or exception it stands.
+"""
 
 import logging
 import sys
@@ -6,11 +9,18 @@ from typing import TextIO
 
 import structlog
 
+from neuron_worker.contract.redaction import redact_line
+
 
 def configure(stream: TextIO = sys.stderr) -> None:
     """Send every log line of the process to `stream`."""
     pretty = stream.isatty()
-    renderer = structlog.dev.ConsoleRenderer() if pretty else structlog.processors.JSONRenderer()
+    renderer = (
+        # A plain traceback: rich's is coloured within a word, and shows what variables hold.
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        if pretty
+        else structlog.processors.JSONRenderer()
+    )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -18,6 +28,7 @@ def configure(stream: TextIO = sys.stderr) -> None:
             structlog.processors.TimeStamper(fmt="iso"),
             *([] if pretty else [structlog.processors.format_exc_info]),
             renderer,
+            redact_line,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.WriteLoggerFactory(stream),

@@ -247,7 +247,10 @@ class Orders:
                 log.warning("job_not_noted", order_id=order.order_id, cause=str(error))
 
     def _environment(self, order: Order) -> dict[str, str]:
-        return {ORDER_VARIABLE: str(self.ledger.open_order(order.order_id))}
+        environment = {ORDER_VARIABLE: str(self.ledger.open_order(order.order_id))}
+        if self.settings.queues.events is not None:
+            environment[EVENTS_VARIABLE] = self.settings.queues.events
+        return environment
 
     def _is_strange(self, uri: S3Uri) -> bool:
         order_id = uri.key.rpartition("/")[2].removesuffix(".json")

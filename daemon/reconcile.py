@@ -7,7 +7,6 @@ save reading a report twice; every round may be repeated, and only one works on 
 """
 
 import asyncio
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -42,6 +41,7 @@ class Reconciler:
     settlement: Settlement
     breakers: Breakers
     clock: Clock
+    _rung: set[str] = field(default_factory=set, init=False)
     _turns: asyncio.Semaphore = field(
         default_factory=lambda: asyncio.Semaphore(ORDERS_AT_ONCE), init=False
     )
@@ -50,9 +50,16 @@ class Reconciler:
         """Look at every order once."""
         await self._look(self.orders.under_way())
 
-    async def look(self, order_ids: Iterable[str]) -> None:
-        """Look at some orders out of turn, because an event names them."""
-        await self._look(self.orders.named(order_ids))
+    def ring(self, order_ids: set[str]) -> None:
+        """Events say that there is news of some orders."""
+        self._rung.update(order_ids)
+
+    async def look_at_news(self) -> None:
+        """Look at the orders that have news, out of turn."""
+        rung = sorted(self._rung)
+        self._rung.clear()
+        if opened := self.orders.named(rung):
+            await self._look(opened)
 
     async def _look(self, opened: list[OpenOrder]) -> None:
         jobs = await self.batch.describe(one.job_id for one in opened if one.job_id)

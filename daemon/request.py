@@ -16,18 +16,45 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, Va
 from neuron_worker.contract import Options, S3Uri
 from neuron_worker.contract.ledger import ObjectUri, PrefixUri
 from neuron_worker.contract.order import RequestId
+from neuron_worker.contract.redaction import redacted
+
+BODY_MAX_BYTES = 256 * 1024
+"""Of a whole message. The longest request has a third of it, and SQS allows four times as much."""
+
+RECORDS_MAX = 100
+"""Of one S3 notification, each of which becomes a message; S3 itself sends one at a time."""
 
 METADATA_MAX_BYTES = 8_192
 """Enough to find one's way back from a transcript; an order carries thousands of these."""
+
+METADATA_DEPTH_MAX = 16
+"""An order is nested deeper than its requests, and whoever reads it gives up at 200."""
+
+DETAIL_MAX_CHARACTERS = 1_000
+"""Of the words about a rejection, which may quote what was found."""
 
 DURATION_MAX_SECONDS = 7 * 24 * 3600.0
 """No recording that a producer means is longer than a week."""
 
 
 def _small(metadata: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    if len(json.dumps(metadata).encode()) > METADATA_MAX_BYTES:
+    if _depth(metadata) > METADATA_DEPTH_MAX:
+        raise ValueError(f"metadata is nested deeper than {METADATA_DEPTH_MAX} levels")
+    # NaN and infinity, which Python reads, are no JSON.
+    if len(json.dumps(metadata, allow_nan=False).encode()) > METADATA_MAX_BYTES:
         raise ValueError(f"metadata is longer than {METADATA_MAX_BYTES} bytes as JSON")
     return metadata
+
+
+def _depth(value: JsonValue) -> int:
+    """How many lists and objects stand inside one another."""
+    depth, level = 0, [value]
+    while level := [one for one in level if isinstance(one, (dict, list))]:
+        depth += 1
+        level = [
+            inner for one in level for inner in (one.values() if isinstance(one, dict) else one)
+        ]
+    return depth
 
 
 class Request(Options):
@@ -91,21 +118,25 @@ class Request(Options):
 class RejectReason(StrEnum):
     """Why a message can never become a request."""
 
+    TOO_LARGE = "too_large"
     NOT_JSON = "not_json"
     NOT_A_REQUEST = "not_a_request"
     INVALID_FIELD = "invalid_field"
     UNSUPPORTED_EVENT = "unsupported_event"
     UNKNOWN_PROFILE = "unknown_profile"
+    LOCATION_NOT_ALLOWED = "location_not_allowed"
     CONFLICTING_ID = "conflicting_request_id"
 
 
 class Rejected(Exception):
     """The message cannot become a request: {detail}
 
-    `request_id` is given when the request is otherwise sound and the id is its own.
+    `request_id` is given when the request is otherwise sound and the id is its own. The detail
+    holds no secret, whatever it quotes.
     """
 
     def __init__(self, reason: RejectReason, detail: str, request_id: str | None = None) -> None:
+        detail = redacted(detail)[:DETAIL_MAX_CHARACTERS]
         super().__init__(reason, detail, request_id)
         self.reason = reason
         self.detail = detail
@@ -144,7 +175,9 @@ class _Notification(_Event):
 
 
 class _Notifications(_Event):
-    records: tuple[_Notification, ...] = Field(alias="Records", min_length=1)
+    records: tuple[_Notification, ...] = Field(
+        alias="Records", min_length=1, max_length=RECORDS_MAX
+    )
 
 
 class _BridgedObject(_Event):
@@ -169,9 +202,18 @@ def parse(body: str) -> tuple[Request, ...]:
 
     Only an S3 notification may hold several. Raises `Rejected` for anything that is no request.
     """
+    size_bytes = len(body.encode(errors="surrogatepass"))
+    if size_bytes > BODY_MAX_BYTES:
+        raise Rejected(
+            RejectReason.TOO_LARGE,
+            f"the body has {size_bytes:,} bytes, and no request needs more than "
+            f"{BODY_MAX_BYTES:,}: send the location of the audio, not the audio",
+        )
     try:
         document = json.loads(body)
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise Rejected(RejectReason.NOT_JSON, "the body is nested too deeply") from error
+    except ValueError as error:
         raise Rejected(RejectReason.NOT_JSON, f"the body is not JSON ({error})") from error
     if not isinstance(document, dict):
         raise Rejected(

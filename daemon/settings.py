@@ -5,6 +5,8 @@ file; a value that is not a plain word or number is JSON.
 """
 
 import os
+from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,6 +24,8 @@ from daemon.aws.limits import (
     VISIBILITY_MAX_SECONDS,
 )
 from daemon.lanes import Lane
+from daemon.locations import AllowedLocations, LocationPattern, overlap
+from neuron_worker.contract import S3Uri
 from neuron_worker.contract.ledger import PrefixUri
 
 ENVIRONMENT_PREFIX = "WHISPER_FLEET_"
@@ -57,6 +61,24 @@ class LocationSettings(_Table):
     ledger: PrefixUri
     output: PrefixUri
     input: PrefixUri | None = None
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        given = {name: S3Uri.parse(uri) for name, uri in self if uri is not None}
+        for one, other in combinations(given, 2):
+            if overlap(given[one], given[other]):
+                raise ValueError(
+                    f"{one} and {other} overlap: what is written to one must not turn up in the "
+                    "other"
+                )
+        return self
+
+
+class SecuritySettings(_Table):
+    """[security]: which locations in S3 a request may name; see `locations`."""
+
+    allowed_inputs: tuple[LocationPattern, ...] = ()
+    allowed_outputs: tuple[LocationPattern, ...] = ()
 
 
 class IntakeSettings(_Table):
@@ -126,6 +148,7 @@ class Settings(BaseSettings):
     grace_seconds: float = Field(default=60, gt=0)
     queues: QueueSettings
     locations: LocationSettings
+    security: SecuritySettings = SecuritySettings()
     lanes: tuple[Lane, ...] = Field(min_length=1)
     intake: IntakeSettings = IntakeSettings()
     planner: PlannerSettings = PlannerSettings()
@@ -144,7 +167,23 @@ class Settings(BaseSettings):
                 f"default_profile is {self.default_profile!r}, but no lane runs it "
                 f"(lanes run: {', '.join(sorted(self.profiles))})"
             )
+        for pattern in self.security.allowed_inputs:
+            if pattern.overlaps(self.allowed_locations.output):
+                raise ValueError(
+                    f"security.allowed_inputs: {pattern} overlaps locations.output, so that "
+                    "transcripts could be taken for recordings"
+                )
         return self
+
+    @cached_property
+    def allowed_locations(self) -> AllowedLocations:
+        """What a request may name."""
+        return AllowedLocations(
+            ledger=S3Uri.parse(self.locations.ledger),
+            output=S3Uri.parse(self.locations.output),
+            inputs=self.security.allowed_inputs,
+            outputs=self.security.allowed_outputs,
+        )
 
     @property
     def profiles(self) -> frozenset[str]:

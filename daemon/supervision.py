@@ -36,7 +36,10 @@ def _loop_time() -> float:
 
 @dataclass(slots=True)
 class Loop:
-    """A named job done over and over. `deadline_seconds` bounds one round and its wait."""
+    """A named job done over and over. `deadline_seconds` bounds one round and its wait.
+
+    `fault` is why the last round failed, or None.
+    """
 
     name: str
     round: Callable[[], Awaitable[object]]
@@ -44,6 +47,7 @@ class Loop:
     deadline_seconds: float
     last_round: float | None = None
     """On the event loop's clock; None until the loop runs."""
+    fault: str | None = None
 
     @property
     def stalled(self) -> bool:
@@ -86,15 +90,20 @@ class Supervisor:
     async def _repeat(self, loop: Loop) -> None:
         loop.last_round = _loop_time()
         while not self._stopping.is_set():
+            pause_seconds = loop.period_seconds
             try:
                 await loop.round()
+                loop.fault = None
                 self._metrics.loop_beat.labels(loop.name).set_to_current_time()
             except ServiceError as error:
                 self._metrics.loop_failures.labels(loop.name).inc()
-                log.warning("round_failed", loop=loop.name, cause=str(error))
-                await self._pause(max(loop.period_seconds, RECOVERY_SECONDS))
+                loop.fault = str(error)
+                log.warning("round_failed", loop=loop.name, cause=loop.fault)
+                pause_seconds = max(
+                    RECOVERY_MIN_SECONDS, min(loop.period_seconds, RECOVERY_MAX_SECONDS)
+                )
             loop.last_round = _loop_time()
-            await self._pause(loop.period_seconds)
+            await self._pause(pause_seconds)
 
     async def _watch(self) -> None:
         while not self._stopping.is_set():
@@ -115,8 +124,8 @@ async def pause(seconds: float, stopping: asyncio.Event) -> None:
         pass
 
 
-RECOVERY_SECONDS = 1.0
-"""After a failing service, at least this long until the next try."""
+RECOVERY_MIN_SECONDS, RECOVERY_MAX_SECONDS = 1.0, 15.0
+"""Between these, how long after a failing service until the next try."""
 
 WATCH_SECONDS = 1.0
 

@@ -15,6 +15,7 @@ from neuron_worker import model
 from neuron_worker import settings as worker_settings
 from neuron_worker.bell import Bell
 from neuron_worker.contract import ExitCode, Ledger, Order, S3Uri
+from neuron_worker.contract.redaction import redact_line
 from neuron_worker.reporter import Reporter
 from neuron_worker.settings import WorkerMisconfigured, WorkerSettings
 from neuron_worker.shard import ShardWorker
@@ -34,6 +35,7 @@ def main() -> ExitCode:
             structlog.processors.TimeStamper(fmt="iso"),
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(),
+            redact_line,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),

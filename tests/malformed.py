@@ -4,6 +4,14 @@ import json
 
 AUDIO = "s3://recordings/a.wav"
 
+SIGNATURE = "5d1c8e0b7f3a4e96"
+SIGNED_URL = (
+    f"https://recordings.s3.amazonaws.com/a.wav?X-Amz-Expires=9&X-Amz-Signature={SIGNATURE}"
+)
+
+BY_THE_SETTINGS = ("unknown_profile", "location_not_allowed")
+"""Reasons that only a daemon with its settings can give."""
+
 
 def _with(**fields: object) -> str:
     return json.dumps({"audio": AUDIO, **fields})
@@ -28,6 +36,8 @@ MALFORMED = {
     "a string": ('"s3://recordings/a.wav"', "not_a_request"),
     "a number": ("42", "not_a_request"),
     "null": ("null", "not_a_request"),
+    "larger than any request": (json.dumps({"audio": AUDIO, "x": "y" * 300_000}), "too_large"),
+    "larger in bytes than in characters": ('"' + "€" * 100_000 + '"', "too_large"),
     "deeply nested": ("[" * 100_000 + "]" * 100_000, "not_json"),
     "audio missing": ('{"request_id": "r1"}', "invalid_field"),
     "audio null": ('{"audio": null}', "invalid_field"),
@@ -56,8 +66,22 @@ MALFORMED = {
     "output no location": (_with(output="transcripts/"), "invalid_field"),
     "metadata a list": (_with(metadata=[1, 2]), "invalid_field"),
     "metadata too large": (_with(metadata={"k": "x" * 9000}), "invalid_field"),
+    "metadata nested deeply": (
+        _with(metadata={"k": [[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]}),
+        "invalid_field",
+    ),
+    "metadata not a number": (_with(metadata={"k": float("nan")}), "invalid_field"),
+    "metadata infinite": (
+        '{"audio": "s3://recordings/a.wav", "metadata": {"k": 1e999}}',
+        "invalid_field",
+    ),
+    "audio a signed address": (_with(audio=SIGNED_URL), "invalid_field"),
+    "audio in the ledger": (_with(audio="s3://ledger/records/a.json"), "location_not_allowed"),
+    "output in the ledger": (_with(output="s3://ledger/records"), "location_not_allowed"),
+    "output anywhere": (_with(output="s3://recordings/"), "location_not_allowed"),
     "prompt too long": (_with(prompt="x" * 1001), "invalid_field"),
     "unknown profile": (_with(profile="gigantic-v9"), "unknown_profile"),
+    "event of too many": (json.dumps({"Records": [_notification()] * 101}), "invalid_field"),
     "event of nothing": ('{"Records": []}', "invalid_field"),
     "event of another service": (
         json.dumps({"Records": [_notification(eventSource="aws:sns")]}),

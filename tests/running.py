@@ -178,7 +178,10 @@ class Cloud:
         """Take what stands in the dead-letter queue: bodies with their attributes as text."""
         return [
             {"body": message["Body"]}
-            | {name: value["StringValue"] for name, value in message["MessageAttributes"].items()}
+            | {
+                name: value["StringValue"]
+                for name, value in message.get("MessageAttributes", {}).items()
+            }
             for message in self._take(self.parts.dead_letters_url)
         ]
 

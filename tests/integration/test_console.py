@@ -17,7 +17,10 @@ import pytest
 from tests.running import Cloud, Daemon, console, wait_until
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"
-COMMANDS = [["local", "run"], ["local", "up"], ["daemon"], ["enqueue"], ["status"]]
+COMMANDS = [
+    *(["local", "run"], ["local", "up"], ["daemon"], ["enqueue"], ["status"]),
+    *(["dead-letters", name] for name in ("list", "show", "redrive", "purge")),
+]
 
 
 @pytest.fixture(scope="module")

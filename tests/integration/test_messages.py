@@ -5,7 +5,8 @@ from functools import partial
 
 import pytest
 
-from tests.malformed import MALFORMED
+from daemon.aws.limits import MESSAGE_BATCH_MAX_BYTES
+from tests.malformed import MALFORMED, SIGNATURE, SIGNED_URL
 from tests.running import Cloud, Daemon, wait_until
 
 
@@ -33,6 +34,31 @@ def test_malformed_messages_are_answered_and_the_daemon_goes_on(
     assert daemon.get("/healthz") == (200, "ok")
     assert daemon.get("/readyz") == (200, "ok")
     still_works(cloud)
+
+
+def test_a_signed_address_reaches_neither_the_log_nor_the_reasons(
+    cloud: Cloud, daemon: Daemon
+) -> None:
+    cloud.send({"audio": SIGNED_URL, "request_id": "signed"})
+
+    [letter] = wait_until("its dead letter is there", cloud.dead_letters)
+    assert letter["reason"] == "invalid_field"
+    assert "https://recordings.s3.amazonaws.com/a.wav?REDACTED" in letter["detail"]
+    assert SIGNATURE in letter.pop("body"), "the body is kept as it came"
+    assert SIGNATURE not in str(letter)
+    assert daemon.event("message_rejected", message_id=letter["message_id"])
+    assert SIGNATURE not in str(daemon.log)
+
+
+def test_the_largest_message_that_sqs_takes_is_a_dead_letter_with_its_whole_body(
+    cloud: Cloud, daemon: Daemon
+) -> None:
+    body = "x" * MESSAGE_BATCH_MAX_BYTES
+    cloud.send(body)
+
+    [letter] = wait_until("its dead letter is there", cloud.dead_letters)
+    assert letter == {"body": body}, "no byte is left for a reason"
+    assert daemon.event("message_rejected", reason="too_large")
 
 
 def still_works(cloud: Cloud) -> None:

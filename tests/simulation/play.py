@@ -174,8 +174,8 @@ class _Play:
         return Dispatcher(
             self.scenario.settings,
             self.cloud.world(line),
-            clock.now,
-            random.Random(self.source.getrandbits(64)),
+            clock=clock.now,
+            source=random.Random(self.source.getrandbits(64)),
         )
 
     def _blame_daemon(self, name: str, running: "asyncio.Task[None]") -> None:

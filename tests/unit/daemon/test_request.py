@@ -1,14 +1,30 @@
 import json
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+from pydantic import JsonValue
 
-from daemon.request import Rejected, Request, parse
+from daemon.request import (
+    BODY_MAX_BYTES,
+    DETAIL_MAX_CHARACTERS,
+    METADATA_DEPTH_MAX,
+    Rejected,
+    Request,
+    parse,
+)
 from daemon.schema import SCHEMA_FILE, schema
-from neuron_worker.contract import Task, TimestampLevel, TranscriptFormat
-from tests.malformed import AUDIO, MALFORMED
+from neuron_worker.contract import (
+    Order,
+    Shard,
+    Task,
+    TimestampLevel,
+    TranscriptFormat,
+    WorkItem,
+)
+from tests.malformed import AUDIO, BY_THE_SETTINGS, MALFORMED, SIGNATURE, SIGNED_URL
 
 
 def test_the_least_request_is_an_audio_location() -> None:
@@ -47,7 +63,11 @@ def test_every_field_of_a_full_request_is_understood() -> None:
 
 @pytest.mark.parametrize(
     ("body", "reason"),
-    [pytest.param(*case, id=name) for name, case in MALFORMED.items() if name != "unknown profile"],
+    [
+        pytest.param(*case, id=name)
+        for name, case in MALFORMED.items()
+        if case[1] not in BY_THE_SETTINGS
+    ],
 )
 def test_a_malformed_body_is_rejected_with_its_reason(body: str, reason: str) -> None:
     with pytest.raises(Rejected) as rejection:
@@ -60,6 +80,90 @@ def test_a_malformed_body_is_rejected_with_its_reason(body: str, reason: str) ->
 def test_a_rejection_names_the_field_and_what_was_found() -> None:
     with pytest.raises(Rejected, match=r"duration_seconds: .*number.*'60'"):
         parse(json.dumps({"audio": AUDIO, "duration_seconds": "60"}))
+
+
+def test_a_body_that_is_too_large_is_not_even_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(body: str) -> None:
+        raise AssertionError("it was read")
+
+    monkeypatch.setattr(json, "loads", never)
+    with pytest.raises(Rejected, match="send the location of the audio, not the audio"):
+        parse(" " * (BODY_MAX_BYTES + 1))
+
+
+def test_the_largest_request_there_can_be_is_far_from_too_large() -> None:
+    body = {
+        "audio": "s3://recordings/" + "\N{SPEAKER}" * 256,
+        "audio_version": "\N{SPEAKER}" * 1024,
+        "output": "s3://transcripts/" + "\N{SPEAKER}" * 256,
+        "prompt": "\N{SPEAKER}" * 1000,
+        "hotwords": ["\N{SPEAKER}" * 60] * 50,
+        "metadata": {"k": "x" * 8000},
+    }
+
+    assert parse(json.dumps(body))
+    assert len(json.dumps(body)) < BODY_MAX_BYTES / 3
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        json.dumps({"audio": SIGNED_URL}),
+        json.dumps({"audio": AUDIO, "output": SIGNED_URL}),
+        json.dumps({"audio": AUDIO, SIGNED_URL: 1}),
+        json.dumps({"audio": AUDIO, "metadata": SIGNED_URL}),
+        json.dumps(SIGNED_URL),
+        json.dumps({"detail-type": SIGNED_URL}),
+    ],
+)
+def test_a_rejection_never_quotes_a_signature(body: str) -> None:
+    with pytest.raises(Rejected) as rejection:
+        parse(body)
+
+    assert SIGNATURE not in str(rejection.value)
+    assert SIGNATURE not in repr(rejection.value)
+
+
+def test_a_rejection_is_short_however_much_is_wrong() -> None:
+    with pytest.raises(Rejected) as rejection:
+        parse(json.dumps({"audio": AUDIO, **{f"{'x' * 100}{n}": n for n in range(1_000)}}))
+
+    assert len(rejection.value.detail) == DETAIL_MAX_CHARACTERS
+
+
+NESTED = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=30,
+)
+
+
+@given(
+    metadata=st.dictionaries(st.text(max_size=3), NESTED, max_size=3),
+    depth=st.integers(0, METADATA_DEPTH_MAX) | st.integers(100, 300),
+)
+def test_no_request_that_is_taken_makes_its_order_unreadable(
+    metadata: dict[str, JsonValue], depth: int
+) -> None:
+    nested: JsonValue = None
+    for _ in range(depth):
+        nested = [nested]
+    try:
+        [request] = parse(json.dumps({"audio": AUDIO, "metadata": {**metadata, "nested": nested}}))
+    except Rejected:
+        return
+    item = WorkItem(
+        request_id="r1", audio=request.audio, output="s3://out/", metadata=request.metadata
+    )
+    order = Order(
+        order_id="o1",
+        profile="tiny.en",
+        lane="xl",
+        created_at=datetime(2026, 11, 27, tzinfo=UTC),
+        shards=(Shard(items=(item,)),),
+    )
+
+    assert Order.model_validate_json(order.to_json()) == order
 
 
 @given(st.text(max_size=300) | st.binary(max_size=300).map(lambda b: b.decode("latin-1")))

@@ -44,7 +44,7 @@ def test_the_shipped_file_documents_every_setting_with_its_default() -> None:
             for line in bare.splitlines()
         )
     )
-    defaults = Settings(**tomllib.loads(MINIMAL)).model_dump()
+    defaults = Settings(**tomllib.loads(MINIMAL)).model_dump(mode="json")
     for name, value in defaults.items():
         assert name in shown, f"{name} is not in the shipped file"
         if isinstance(value, dict) and name not in ("queues", "locations"):
@@ -77,6 +77,16 @@ def test_the_environment_is_above_the_file(minimal: Path, monkeypatch: pytest.Mo
         ('default_profile = "tiny.en"', 'default_profile = "big"', "no lane runs it"),
         ("[queues]", "[intake]\nwait_seconds = 21\n[queues]", "wait_seconds: Input should be less"),
         ("[queues]", "[planner]\norder_shards_max = 3\n[queues]", "must be even"),
+        ("s3://transcripts/", "s3://ledger/transcripts", "ledger and output overlap"),
+        ('ledger = "s3://ledger/"', 'ledger = "s3://transcripts/l"', "ledger and output overlap"),
+        ('output = "s3://t', 'input = "s3://transcripts/in"\noutput = "s3://t', "output and input"),
+        ("[queues]", '[security]\nallowed_inputs = ["s3://in*"]\n[queues]', "expected s3://bucket"),
+        ("[queues]", '[security]\nallowed_inputs = ["s3://t*/*"]\n[queues]', "s3://t*/* overlaps"),
+        (
+            "[queues]",
+            '[security]\nallowed_inputs = ["s3://transcripts/in/*"]\n[queues]',
+            "s3://transcripts/in/* overlaps locations.output",
+        ),
     ],
 )
 def test_a_wrong_setting_is_named_with_file_key_and_expectation(
