@@ -25,6 +25,7 @@ from daemon.embedded.cloud import (
     SmallCloud,
     small_cloud,
 )
+from daemon.metrics import Metrics
 from daemon.ports import Outgoing, Queue, Store
 from daemon.request import Request
 from daemon.settings import Settings
@@ -84,7 +85,11 @@ def settings_document(cloud: SmallCloud, model: str) -> dict[str, Any]:
     """The daemon's settings for the small cloud: as a service's, but with less patience."""
     return {
         "default_profile": model,
-        "queues": {"requests": cloud.requests_url, "dead_letters": cloud.dead_letters_url},
+        "queues": {
+            "requests": cloud.requests_url,
+            "dead_letters": cloud.dead_letters_url,
+            "events": cloud.events_url,
+        },
         "locations": {
             "ledger": f"s3://{LEDGER_BUCKET}/",
             "output": f"s3://{OUTPUT_BUCKET}/",
@@ -133,8 +138,11 @@ async def transcribe(
     async with small_cloud(cores=cores, model=model, work_folder=work_folder) as cloud:
         settings = Settings(**_all_together(settings_document(cloud, model), len(jobs)))
         queues = settings.queues
-        async with open_world(queues.requests, queues.dead_letters) as world:
-            dispatcher = Dispatcher(settings, world)
+        metrics = Metrics()
+        async with open_world(
+            queues.requests, queues.dead_letters, queues.events, metrics.aws
+        ) as world:
+            dispatcher = Dispatcher(settings, world, metrics)
             await _send(jobs, world.requests)
             running = asyncio.create_task(dispatcher.run())
             ledger = Ledger(S3Uri.parse(settings.locations.ledger))

@@ -18,6 +18,7 @@ from daemon.embedded.cloud import (
     SmallCloud,
     small_cloud,
 )
+from daemon.metrics import Metrics
 from daemon.monitor import monitor
 from daemon.settings import Settings
 
@@ -28,8 +29,11 @@ async def stay_up(model: str, cores: int, work_folder: Path) -> None:
         document = settings_document(cloud, model)
         settings = Settings(**document)
         queues = settings.queues
-        async with open_world(queues.requests, queues.dead_letters) as world:
-            dispatcher = Dispatcher(settings, world)
+        metrics = Metrics()
+        async with open_world(
+            queues.requests, queues.dead_letters, queues.events, metrics.aws
+        ) as world:
+            dispatcher = Dispatcher(settings, world, metrics)
             for number in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, dispatcher.stop)
             async with monitor(

@@ -1,4 +1,4 @@
-"""Plays a scenario: real daemons, producers and disasters on virtual time, then looks at the end."""
+"""Plays a scenario: real daemons, producers and disasters on virtual time."""
 
 import asyncio
 import random
@@ -12,6 +12,7 @@ from daemon.embedded.batch.pace import Pace
 from daemon.ports import Outgoing
 from daemon.simulation import clock
 from daemon.simulation.cloud import SimulatedCloud
+from daemon.simulation.line import Line
 from tests.simulation.audit import Audit
 from tests.simulation.scenario import LANE, Life, Scenario
 
@@ -169,7 +170,7 @@ class _Play:
         self.calls += line.calls.total()
         self.played.calls = self.calls
 
-    def _dispatcher(self, line: object) -> Dispatcher:
+    def _dispatcher(self, line: Line) -> Dispatcher:
         self.played.daemons += 1
         return Dispatcher(
             self.scenario.settings,
