@@ -116,7 +116,11 @@ def _settings(source: random.Random) -> Settings:
         {
             "default_profile": PROFILE,
             "grace_seconds": 300,
-            "queues": {"requests": "https://sqs/requests", "dead_letters": "https://sqs/dead"},
+            "queues": {
+                "requests": "https://sqs/requests",
+                "dead_letters": "https://sqs/dead-letters",
+                "events": source.choice([None, "https://sqs/events"]),
+            },
             "locations": {"ledger": "s3://ledger/", "output": "s3://transcripts/"},
             "lanes": [
                 {
