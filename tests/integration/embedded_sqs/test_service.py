@@ -149,14 +149,14 @@ async def test_a_service_that_stops_ends_its_polls() -> None:
 
 
 def with_dead_letters(sqs: Any) -> tuple[str, str, str]:
-    """URLs of a queue with one message that gives up after one receive, and of its letters."""
+    """A queue with two messages that it gives up after this receive: its URL, and its letters'."""
     letters = str(sqs.create_queue(QueueName="letters")["QueueUrl"])
     arn = sqs.get_queue_attributes(QueueUrl=letters, AttributeNames=["QueueArn"])
     arn = arn["Attributes"]["QueueArn"]
     policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 1})
-    url = fill(sqs, 1)
+    url = fill(sqs, 2)
     sqs.set_queue_attributes(QueueUrl=url, Attributes={"RedrivePolicy": policy})
-    sqs.receive_message(QueueUrl=url, VisibilityTimeout=0)
+    sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0)
     return url, letters, str(arn)
 
 
@@ -170,9 +170,9 @@ async def test_a_dead_letter_ends_a_poll_for_it_and_so_does_its_return(sqs: Any)
             sqs.change_message_visibility(
                 QueueUrl=letters, ReceiptHandle=letter["ReceiptHandle"], VisibilityTimeout=0
             )
-            poll = pollers.submit(sqs.receive_message, QueueUrl=url, WaitTimeSeconds=20)
-            sqs.start_message_move_task(SourceArn=arn)
-            assert poll.result()["Messages"]
+            sqs.start_message_move_task(SourceArn=arn, MaxNumberOfMessagesPerSecond=2)
+            for _ in range(2):
+                assert len(receive(sqs, url, wait_seconds=20)) == 1
 
     async with asyncio.timeout(SOON_SECONDS):
         await asyncio.to_thread(run)
