@@ -19,6 +19,7 @@ import structlog
 
 from daemon.clock import Clock
 from daemon.dead_letters import dead_letter
+from daemon.liveness import getting_on
 from daemon.metrics import Metrics
 from daemon.outstanding import Outstanding, Owed
 from daemon.planner import estimate_seconds
@@ -63,6 +64,7 @@ class Intake:
         )
         self.metrics.received.inc(len(received))
         for position, message in enumerate(received):
+            getting_on()
             if self.stopping.is_set():
                 await self._give_back(received[position:])
                 break
@@ -180,7 +182,8 @@ class Intake:
         )
 
     def _join(self, known: Owed, copy: Owed, message: Received) -> None:
-        same = known.item.model_copy(update={"attempt": 1}) == copy.item
+        # How often each was tried, the record knows; what is wanted has to be the same.
+        same = known.item == copy.item.model_copy(update={"attempt": known.item.attempt})
         if not same or known.profile != copy.profile:
             raise Rejected(
                 RejectReason.CONFLICTING_ID,

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from daemon.breaker import Breakers
 from daemon.claims import SUBMIT_CALL_SECONDS, Claim, Claims
 from daemon.clock import Clock
+from daemon.liveness import getting_on
 from daemon.metrics import Metrics
 from daemon.outstanding import Outstanding, Owed
 from daemon.planner import Plan, estimate_seconds
@@ -108,6 +109,7 @@ class Orders:
         for item in order.items():
             self.outstanding.move(self._held(item.request_id), order.order_id)
         self.breakers.ordered(order.lane, order.order_id)
+        getting_on()
         async with opened.turn:
             await self.drive(opened)
 

@@ -18,17 +18,22 @@ from daemon.simulation.line import Line
 class SharedQueue:
     """One queue, its clock, and those that wait at it.
 
-    `skew_seconds` is how far the queue's clock is ahead of everybody's; `on_send` is told of every
-    message that is taken up.
+    `skew_seconds` is how far the queue's clock is ahead of everybody's. `on_send` is told of every
+    message that is taken up. `lost` says whether one is not, although its sender is told so: no
+    queue of AWS does that, but events may get lost before it.
     """
 
     def __init__(
-        self, model: QueueModel, on_send: Callable[[Outgoing], None] = lambda _: None
+        self,
+        model: QueueModel,
+        on_send: Callable[[Outgoing], None] = lambda _: None,
+        lost: Callable[[], bool] = lambda: False,
     ) -> None:
         self.model = model
         self.skew_seconds = 0.0
         self.arrived = asyncio.Event()
         self._on_send = on_send
+        self._lost = lost
 
     def now_seconds(self) -> float:
         """The queue's own time."""
@@ -36,6 +41,8 @@ class SharedQueue:
 
     def send(self, message: Outgoing) -> str:
         """Take up a message; returns its id."""
+        if self._lost():
+            return ""
         attributes = {n: MessageAttribute("String", v) for n, v in message.attributes.items()}
         sent = self.model.send(message.body, attributes, self.now_seconds())
         self._on_send(message)

@@ -1,9 +1,11 @@
 """The audit: whether every promise of the design was kept, as it happened and in the end."""
 
+import hashlib
 from collections import Counter
 
 from daemon.embedded.batch.jobs import ArrayJob, Job
 from daemon.ports import Outgoing
+from daemon.simulation.clock import elapsed_seconds
 from daemon.simulation.cloud import SimulatedCloud
 from daemon.simulation.workers import Nature
 from neuron_worker.contract import Ledger, Record, S3Uri, TranscriptFormat
@@ -113,6 +115,13 @@ class Audit:
         first = sum(done[0] for done in useful)
         again = sum(sum(done[1:]) for done in useful)
         return again / first if first else 0.0
+
+    def digest(self) -> str:
+        """A fingerprint of the ledger and of the time."""
+        digest = hashlib.sha256(repr(elapsed_seconds()).encode())
+        for entry in self.cloud.objects.list(S3Uri("ledger", "")):
+            digest.update(f"{entry.uri} {entry.etag}\n".encode())
+        return digest.hexdigest()[:16]
 
     def jobs(self) -> int:
         """How many jobs were submitted; an array is one."""

@@ -2,19 +2,20 @@
 
 import asyncio
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import structlog
 
 from daemon.catalogue import instance_type
 from daemon.dispatcher import Dispatcher
-from daemon.embedded.batch.pace import Pace
 from daemon.ports import Outgoing
 from daemon.simulation import clock
 from daemon.simulation.cloud import SimulatedCloud
 from daemon.simulation.line import Line
+from tests.simulation import trace
 from tests.simulation.audit import Audit
-from tests.simulation.scenario import LANE, Life, Scenario
+from tests.simulation.scenario import LANE, Life, Scenario, draw
 
 log = structlog.get_logger()
 
@@ -37,6 +38,8 @@ class Played:
     jobs: int = 0
     repeated_share: float = 0.0
     calls: int = 0
+    digest: str = ""
+    """Of all that was written to the ledger: the same for the same seed."""
 
 
 def play(scenario: Scenario) -> Played:
@@ -44,6 +47,12 @@ def play(scenario: Scenario) -> Played:
     # tenacity draws its jitter from the module's own source.
     random.seed(scenario.seed)
     return clock.run(_Play(scenario).run())
+
+
+def play_seed(seed: int, requests: int) -> Played:
+    """Play a seed in silence."""
+    trace.be_silent()
+    return play(draw(seed, requests))
 
 
 class _Play:
@@ -61,8 +70,9 @@ class _Play:
             self.source,
             scenario.recordings,
             scenario.forecast,
-            pace=Pace(evaluate_seconds=2.0, boot_seconds=90.0, idle_seconds=120.0),
+            pace=scenario.pace,
             mishaps=scenario.mishaps,
+            events_lost=scenario.events_lost,
             container_starts=self._image_is_there,
             on_delete=self.audit.deleted,
             on_letter=self.audit.letter,
@@ -74,6 +84,14 @@ class _Play:
             asyncio.create_task(self._produce(), name="producer"),
             asyncio.create_task(self._take_instances(), name="spot"),
             asyncio.create_task(self._jump(), name="clock"),
+            *(
+                asyncio.create_task(self._fault(span, self._out_of_capacity), name="drought")
+                for span in scenario.droughts
+            ),
+            *(
+                asyncio.create_task(self._fault(span, self._invalid), name="invalid")
+                for span in scenario.invalid
+            ),
             *(
                 asyncio.create_task(self._live(f"daemon-{n}", start, lives), name=f"keeper-{n}")
                 for n, (start, lives) in enumerate(scenario.lives)
@@ -93,6 +111,7 @@ class _Play:
         played.requests = len(self.audit.request_ids)
         played.jobs = self.audit.jobs()
         played.repeated_share = self.audit.repeated_share()
+        played.digest = self.audit.digest()
         return played
 
     def _image_is_there(self) -> bool:
@@ -115,6 +134,22 @@ class _Play:
         for at_seconds, jump_seconds in sorted(self.scenario.clock_jumps):
             await _sleep_until(at_seconds)
             self.cloud.requests.skew_seconds += jump_seconds
+
+    async def _fault(self, span: tuple[float, float], switch: Callable[[bool], None]) -> None:
+        start_seconds, end_seconds = span
+        await _sleep_until(start_seconds)
+        switch(True)
+        await _sleep_until(end_seconds)
+        switch(False)
+
+    def _out_of_capacity(self, out: bool) -> None:
+        self.cloud.model.set_out_of_capacity(LANE, out, clock.unix_seconds())
+        self.cloud.driver.step()
+
+    def _invalid(self, invalid: bool) -> None:
+        reason = "CLIENT_ERROR - Access denied" if invalid else None
+        self.cloud.model.set_invalid(LANE, reason, clock.unix_seconds())
+        self.cloud.driver.step()
 
     async def _live(self, name: str, start_seconds: float, lives: tuple[Life, ...]) -> None:
         await _sleep_until(start_seconds)
