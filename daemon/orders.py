@@ -199,13 +199,22 @@ class Orders:
                 return
             if not claim.may_be_taken_over(now):
                 return
-        if claim is None or not mine or not claim.may_submit(self.claims.daemon_id, now):
-            made = await self.claims.make(order_id, now, opened.claim_etag)
-            opened.claim, opened.claim_etag = made or (None, None)
-            if made is None:
-                return
-            opened.unsure = False
-        await self._submit(opened)
+        fresh = mine and claim is not None and self._may_submit(claim)
+        if fresh or await self._claim(opened):
+            await self._submit(opened)
+
+    async def _claim(self, opened: OpenOrder) -> bool:
+        """Claim the order, anew if need be; whether it may be submitted now."""
+        made = await self.claims.make(opened.order.order_id, self.clock(), opened.claim_etag)
+        opened.claim, opened.claim_etag = made or (None, None)
+        if opened.claim is None:
+            return False
+        opened.unsure = False
+        # Unless it took too long to write: the next call renews it.
+        return self._may_submit(opened.claim)
+
+    def _may_submit(self, claim: Claim) -> bool:
+        return claim.may_submit(self.claims.daemon_id, self.clock())
 
     def _know_job(self, opened: OpenOrder, job_id: str) -> None:
         opened.job_id = job_id
