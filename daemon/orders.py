@@ -117,6 +117,9 @@ class Orders:
         """Write the order if it is not, and find or submit its job; the caller has the turn."""
         if not opened.written:
             await self._write(opened)
+        elif not await self._read_claim(opened):
+            self._let_go(opened)
+            return
         if opened.job_id is None:
             await self._obtain_job(opened)
 
@@ -180,12 +183,21 @@ class Orders:
             requests=len(order.items()),
         )
 
+    async def _read_claim(self, opened: OpenOrder) -> bool:
+        """Learn whose the order is, if not ours; False when there is no such order any more."""
+        order_id = opened.order.order_id
+        if opened.claim is not None and opened.claim.daemon_id == self.claims.daemon_id:
+            return True
+        found = await self.claims.get(order_id)
+        opened.claim, opened.claim_etag = found or (None, None)
+        # The claim goes after the order: none may mean that another daemon has closed it.
+        return (
+            found is not None or await self.store.get(self.ledger.open_order(order_id)) is not None
+        )
+
     async def _obtain_job(self, opened: OpenOrder) -> None:
         """Find the order's job or submit it, if the claim allows; else a later call will."""
         order_id, now = opened.order.order_id, self.clock()
-        if opened.claim is None or opened.claim.daemon_id != self.claims.daemon_id:
-            found = await self.claims.get(order_id) if opened.written else None
-            opened.claim, opened.claim_etag = found or (None, None)
         claim = opened.claim
         if claim is not None and claim.job_id is not None:
             self._know_job(opened, claim.job_id)
@@ -215,6 +227,15 @@ class Orders:
 
     def _may_submit(self, claim: Claim) -> bool:
         return claim.may_submit(self.claims.daemon_id, self.clock())
+
+    def _let_go(self, opened: OpenOrder) -> None:
+        """Another daemon has closed the order: it answered for every request in it."""
+        order = opened.order
+        del self._open[order.order_id]
+        owed = self.outstanding.in_order(order.order_id)
+        self.outstanding.forget([one.item.request_id for one in owed])
+        self.breakers.closed(order.lane, order.order_id)
+        log.info("order_closed_elsewhere", order_id=order.order_id)
 
     def _know_job(self, opened: OpenOrder, job_id: str) -> None:
         opened.job_id = job_id

@@ -16,8 +16,8 @@ pytestmark = pytest.mark.looptime
 NO_ANSWER = Unavailable("batch", "no answer")
 NO_STORE = Unavailable("s3", "no answer")
 
-CALLS_OF_AN_ORDER = ["PutObject", "GetObject", "PutObject", "SubmitJob", "PutObject"]
-"""The order; is it claimed? the claim; the job; the job's id in the claim."""
+CALLS_OF_AN_ORDER = ["PutObject", "PutObject", "SubmitJob", "PutObject"]
+"""The order, the claim, the job, the job's id in the claim."""
 
 
 async def holding(services: Services, *request_ids: str, name: str = "daemon") -> Core:
@@ -285,3 +285,17 @@ async def test_a_closed_order_is_under_way_no_more_and_nobody_claims_it() -> Non
     assert core.orders.under_way() == []
     folders = [entry.uri.key.split("/")[1] for entry in services.objects.list(LEDGER.root)]
     assert folders == ["closed"]
+
+
+async def test_an_order_that_another_daemon_closed_meanwhile_is_not_submitted_again() -> None:
+    core = await holding(services := Services(), "a")
+    await core.place("a")
+    other = await next_daemon(services)
+    [opened] = core.orders.under_way()
+    await core.orders.close(opened)
+
+    await drive(other)
+
+    assert len(services.jobs()) == 1
+    assert other.orders.under_way() == []
+    assert other.outstanding.messages == 0
