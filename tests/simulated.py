@@ -104,6 +104,18 @@ class ScriptedLine(Line):
                 self.cut()
             raise error
 
+        self.do(operation, act, heard=heard, spared=spared, times=times)
+
+    def do(
+        self,
+        operation: str,
+        act: Callable[[], Awaitable[None]],
+        *,
+        heard: bool = False,
+        spared: int = 0,
+        times: int = 1,
+    ) -> None:
+        """Have something done around calls."""
         self._scripts.append(_Script(operation, act, heard, spared, times))
 
     def die(self, call: int, *, heard: bool) -> None:
@@ -113,7 +125,7 @@ class ScriptedLine(Line):
     def pause(self, operation: str, *, heard: bool = False, spared: int = 0) -> Pause:
         """Have a call wait."""
         pause = Pause()
-        self._scripts.append(_Script(operation, pause.wait, heard, spared, 1))
+        self.do(operation, pause.wait, heard=heard, spared=spared)
         return pause
 
     def heal(self) -> None:
