@@ -125,7 +125,8 @@ class SimulatedQueue:
             left_seconds = min(left_seconds, max(0.01, visible_at - shared.now_seconds()))
         shared.arrived.clear()
         with suppress(TimeoutError):
-            await asyncio.wait_for(shared.arrived.wait(), left_seconds)
+            async with asyncio.timeout(left_seconds):
+                await shared.arrived.wait()
 
     async def _each(
         self, operation: str, handles: Sequence[str], act: Callable[[str], None]

@@ -337,4 +337,5 @@ class Worker:
     async def _pause(self, seconds: float) -> None:
         """Work for so long, or until told to stop."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.stopping.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self.stopping.wait()
