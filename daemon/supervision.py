@@ -126,7 +126,8 @@ class Supervisor:
 async def pause(seconds: float, stopping: asyncio.Event) -> None:
     """Wait, but no longer than until the stop."""
     try:
-        await asyncio.wait_for(stopping.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await stopping.wait()
     except TimeoutError:
         pass
 

@@ -15,7 +15,7 @@ from daemon.embedded.batch.pace import Pace
 from daemon.embedded.event_rule import job_end_rule
 from daemon.embedded.sqs.mishaps import Mishaps
 from daemon.embedded.sqs.queue import DeadLetters, Queue
-from daemon.ports import Outgoing, World
+from daemon.ports import Outgoing, Received, World
 from daemon.simulation.batch import ModelClient
 from daemon.simulation.clock import unix_seconds
 from daemon.simulation.line import Line
@@ -34,7 +34,8 @@ class SimulatedCloud:
     """Everything that the processes share.
 
     `source` decides all that happens by chance. `on_delete` is told the id of each request message
-    that is deleted, before it is; `on_letter` of each dead letter. `events_lost` is the probability
+    that is deleted, before it is; `on_receive` of each that is handed out, `on_letter` of each dead
+    letter. `events_lost` is the probability
     that an event does not reach the events queue; None: Batch sends none.
     """
 
@@ -50,6 +51,7 @@ class SimulatedCloud:
         events_lost: float | None = None,
         container_starts: Callable[[], bool] = lambda: True,
         on_delete: Callable[[str], None] = lambda _: None,
+        on_receive: Callable[[Received], None] = lambda _: None,
         on_letter: Callable[[Outgoing], None] = lambda _: None,
     ) -> None:
         def queue(name: str, mishaps: Mishaps | None = None) -> Queue:
@@ -73,6 +75,7 @@ class SimulatedCloud:
         )
         self._forecast = forecast
         self._on_delete = on_delete
+        self._on_receive = on_receive
         arns = Arns()
         rule = job_end_rule(self._event, "events")
         self.model = BatchModel(pace, arns, source, reports_changes=events_lost is not None)
@@ -145,7 +148,7 @@ class SimulatedCloud:
     def world(self, line: Line) -> World:
         """The dispatcher's ports, by one process's line."""
         return World(
-            requests=SimulatedQueue(self.requests, line, self._on_delete),
+            requests=SimulatedQueue(self.requests, line, self._on_delete, self._on_receive),
             dead_letters=SimulatedQueue(self.dead_letters, line),
             store=SimulatedStore(self.objects, line),
             batch=AwsBatch(ModelClient(self.driver, line)),

@@ -51,14 +51,21 @@ class SharedQueue:
 
 
 class SimulatedQueue:
-    """The `Queue` port; `on_delete` is told the message id of each delete that is carried out."""
+    """The `Queue` port; `on_delete` is told the message id of each delete that is carried out,
+    `on_receive` of each message that is handed out.
+    """
 
     def __init__(
-        self, shared: SharedQueue, line: Line, on_delete: Callable[[str], None] = lambda _: None
+        self,
+        shared: SharedQueue,
+        line: Line,
+        on_delete: Callable[[str], None] = lambda _: None,
+        on_receive: Callable[[Received], None] = lambda _: None,
     ) -> None:
         self._shared = shared
         self._line = line
         self._on_delete = on_delete
+        self._on_receive = on_receive
 
     async def receive(
         self, max_messages: int, wait_seconds: int, visibility_seconds: int
@@ -115,7 +122,10 @@ class SimulatedQueue:
             got = self._shared.model.receive(most, self._shared.now_seconds(), visibility_seconds)
         except OverLimitError as error:
             raise Throttled("sqs", str(error), "OverLimit") from error
-        return [_received(delivery) for delivery in got]
+        received = [_received(delivery) for delivery in got]
+        for message in received:
+            self._on_receive(message)
+        return received
 
     async def _wait(self, left_seconds: float) -> None:
         """Wait until a message may be there, or the poll is over."""
@@ -125,7 +135,8 @@ class SimulatedQueue:
             left_seconds = min(left_seconds, max(0.01, visible_at - shared.now_seconds()))
         shared.arrived.clear()
         with suppress(TimeoutError):
-            await asyncio.wait_for(shared.arrived.wait(), left_seconds)
+            async with asyncio.timeout(left_seconds):
+                await shared.arrived.wait()
 
     async def _each(
         self, operation: str, handles: Sequence[str], act: Callable[[str], None]

@@ -24,6 +24,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument("--requests", type=int, default=REQUESTS)
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--until-broken", action="store_true", help="end with the first such seed")
     options = parser.parse_args()
     console = Console(soft_wrap=True, highlight=False)
     seeds = range(options.first_seed, options.first_seed + options.seeds)
@@ -38,7 +39,9 @@ def main() -> int:
             played.append(one)
             progress.advance(task)
             for problem in one.problems:
-                progress.console.print(f"[red]seed {one.seed}:[/] {problem}", markup=True)
+                progress.console.print(f"seed {one.seed}: {problem}", style="red", markup=False)
+            if one.problems and options.until_broken:
+                return 1
     console.print(_table(played, time.monotonic() - began))
     broken = sorted((one for one in played if one.problems), key=lambda one: one.seed)
     for one in broken[:3]:
@@ -52,8 +55,11 @@ def main() -> int:
 
 def _play_all(seeds: range, requests: int, processes: int) -> Iterator[Played]:
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        for future in as_completed([pool.submit(play_seed, seed, requests) for seed in seeds]):
-            yield future.result()
+        try:
+            for future in as_completed([pool.submit(play_seed, seed, requests) for seed in seeds]):
+                yield future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _explain(broken: Played, requests: int, console: Console) -> None:

@@ -4,7 +4,7 @@ import hashlib
 from collections import Counter
 
 from daemon.embedded.batch.jobs import ArrayJob, Job
-from daemon.ports import Outgoing
+from daemon.ports import Outgoing, Received
 from daemon.simulation.clock import elapsed_seconds
 from daemon.simulation.cloud import SimulatedCloud
 from daemon.simulation.workers import Nature
@@ -14,6 +14,9 @@ from tests.simulation.scenario import Scenario, Sent
 REPEATED_SHARE_MAX = 0.05
 DEATHS_MAX = 8
 """Three blamed attempts, and some as one of several suspects or in the order of a second daemon."""
+
+RECEIVES_PER_DAEMON_MAX = 5
+"""Once by each, and again when SQS cannot be reached for longer than a message stays hidden."""
 
 FORMATS = (TranscriptFormat.JSON, TranscriptFormat.TXT)
 
@@ -32,6 +35,7 @@ class Audit:
         self._nonsense_letters: Counter[str] = Counter()
         self._unsettled: set[str] = set()
         self._found: list[str] = []
+        self._receives = 0
         for sent in scenario.sent:
             if sent.request_id is not None:
                 self.request_ids[sent.request_id] = f"s3://recordings/{sent.request_id}.wav"
@@ -60,6 +64,10 @@ class Audit:
                 f"the message of {sent.request_id} was deleted before it was settled"
             )
 
+    def received(self, message: Received) -> None:
+        """A request message was handed out."""
+        self._receives = max(self._receives, message.receive_count)
+
     def all_settled(self) -> bool:
         """Whether every request has its fate, the queue is empty and every order closed."""
         self._unsettled = {name for name in self._unsettled if not self._is_settled(name)}
@@ -67,8 +75,8 @@ class Audit:
         owed = counts.visible + counts.in_flight + counts.delayed
         return not self._unsettled and not owed and not self._open_orders()
 
-    def problems(self) -> list[str]:
-        """Every broken promise."""
+    def problems(self, daemons: int) -> list[str]:
+        """Every broken promise, after so many daemons."""
         found = [*dict.fromkeys(self._found)]
         if not self.all_settled():
             counts = self.cloud.requests.model.counts(self.cloud.requests.now_seconds())
@@ -81,6 +89,11 @@ class Audit:
         for name, times in self._submissions().items():
             if times > 1:
                 found.append(f"the order {name} was submitted {times} times")
+        toil = self.cloud.workshop.toil
+        if toil.orders_missing:
+            found.append(f"{toil.orders_missing} workers did not find their order")
+        if self._receives > RECEIVES_PER_DAEMON_MAX * daemons:
+            found.append(f"a message was received {self._receives} times by {daemons} daemons")
         if self.repeated_share() > REPEATED_SHARE_MAX:
             found.append(f"{self.repeated_share():.1%} of the work was done again")
         return found

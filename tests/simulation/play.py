@@ -75,6 +75,7 @@ class _Play:
             events_lost=scenario.events_lost,
             container_starts=self._image_is_there,
             on_delete=self.audit.deleted,
+            on_receive=self.audit.received,
             on_letter=self.audit.letter,
         )
         self.audit.cloud = self.cloud
@@ -106,7 +107,7 @@ class _Play:
             await asyncio.gather(*troubles, return_exceptions=True)
             await self.cloud.close()
         played = self.played
-        played.problems += self.audit.problems()
+        played.problems += self.audit.problems(played.daemons)
         played.virtual_seconds = clock.elapsed_seconds()
         played.requests = len(self.audit.request_ids)
         played.jobs = self.audit.jobs()

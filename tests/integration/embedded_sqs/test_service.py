@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from typing import Any
 
 import boto3
@@ -13,7 +14,7 @@ from aiohttp import ClientSession
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from daemon.embedded.sqs.service import EmbeddedSqs
+from daemon.embedded.sqs.service import REQUEST_MAX_BYTES, EmbeddedSqs
 
 POLLERS = 8
 MESSAGES = 400
@@ -234,6 +235,16 @@ async def test_what_no_client_of_sqs_would_send_is_refused(
     ):
         assert answer.status == status
         assert json.loads(await answer.read())["__type"] == f"com.amazonaws.sqs#{code}"
+
+
+async def test_a_request_larger_than_any_batch_is_refused(service: EmbeddedSqs) -> None:
+    headers = {"X-Amz-Target": "AmazonSQS.ListQueues"}
+    body = BytesIO(b" " * (REQUEST_MAX_BYTES + 1))
+    async with (
+        ClientSession() as session,
+        session.post(service.endpoint_url, data=body, headers=headers) as answer,
+    ):
+        assert answer.status == 413
 
 
 async def test_the_clock_of_the_service_can_be_another() -> None:
