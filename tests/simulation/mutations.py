@@ -55,6 +55,9 @@ MUTATIONS = (
         "daemon/orders.py",
         "        if not opened.written:\n"
         "            await self._write(opened)\n"
+        "        elif not await self._read_claim(opened):\n"
+        "            self._let_go(opened)\n"
+        "            return\n"
         "        if opened.job_id is None:\n"
         "            await self._obtain_job(opened)\n",
         "        if opened.job_id is None:\n"
@@ -64,9 +67,9 @@ MUTATIONS = (
     ),
     Mutation(
         "submit an order that another daemon has claimed",
-        "daemon/orders.py",
-        "            if made is None:\n                return\n",
-        "",
+        "daemon/claims.py",
+        "        except Conflict:\n            return None\n",
+        '        except Conflict:\n            written = ""\n',
     ),
     Mutation(
         "take over a claim before its job can be listed",
