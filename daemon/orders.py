@@ -301,7 +301,7 @@ class Orders:
                 Shard(items=tuple(owed[request_id].item for request_id in shard))
                 for shard in plan.shards
             ),
-            messages={request_id: one.message for request_id, one in owed.items()},
+            messages={request_id: one.newest for request_id, one in owed.items()},
         )
 
     def _held(self, request_id: str) -> Owed:

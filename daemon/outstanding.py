@@ -35,9 +35,14 @@ class Owed:
         return next(iter(self.messages.values()))
 
     @property
+    def newest(self) -> Message:
+        """The message that asked last."""
+        return max(self.messages.values(), key=lambda message: message.received_at)
+
+    @property
     def asked_at(self) -> datetime:
         """When it was last asked for: when the newest message was first taken from the queue."""
-        return max(message.received_at for message in self.messages.values())
+        return self.newest.received_at
 
     @property
     def receipt_handles(self) -> list[str]:
