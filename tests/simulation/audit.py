@@ -68,6 +68,10 @@ class Audit:
         """A request message was handed out."""
         self._receives = max(self._receives, message.receive_count)
 
+    def is_over(self) -> bool:
+        """Whether there is nothing to wait for: all is settled, or a promise is broken already."""
+        return bool(self._found) or self.all_settled()
+
     def all_settled(self) -> bool:
         """Whether every request has its fate, the queue is empty and every order closed."""
         self._unsettled = {name for name in self._unsettled if not self._is_settled(name)}
