@@ -2,8 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 
@@ -60,8 +61,6 @@ class _Play:
         self.scenario = scenario
         self.source = random.Random(scenario.seed + 1)
         self.played = Played(scenario.seed)
-        self.quiet = asyncio.Event()
-        self.calls = 0
 
     async def run(self) -> Played:
         scenario = self.scenario
@@ -81,31 +80,32 @@ class _Play:
         self.audit.cloud = self.cloud
         lane = scenario.settings.lanes[0]
         self.cloud.add_lane(LANE, instance_type(lane.instance_type), lane.max_vcpus)
-        troubles = [
-            asyncio.create_task(self._produce(), name="producer"),
-            asyncio.create_task(self._take_instances(), name="spot"),
-            asyncio.create_task(self._jump(), name="clock"),
-            *(
-                asyncio.create_task(self._fault(span, self._out_of_capacity), name="drought")
-                for span in scenario.droughts
-            ),
-            *(
-                asyncio.create_task(self._fault(span, self._invalid), name="invalid")
-                for span in scenario.invalid
-            ),
-            *(
-                asyncio.create_task(self._live(f"daemon-{n}", start, lives), name=f"keeper-{n}")
-                for n, (start, lives) in enumerate(scenario.lives)
-            ),
+        outside = [asyncio.create_task(trouble) for trouble in self._troubles()]
+        lives = [
+            asyncio.create_task(self._live(f"daemon-{number}", start, lives))
+            for number, (start, lives) in enumerate(scenario.lives)
         ]
         try:
-            await asyncio.gather(*troubles)
-            await self._finish()
+            await asyncio.gather(*lives)
+            await self._last_life()
         finally:
-            for task in troubles:
+            for task in (*outside, *lives):
                 task.cancel()
-            await asyncio.gather(*troubles, return_exceptions=True)
+            await asyncio.gather(*outside, *lives, return_exceptions=True)
             await self.cloud.close()
+        return self._told()
+
+    def _troubles(self) -> Iterator[Coroutine[Any, Any, None]]:
+        """Everything that happens to the daemons from outside."""
+        yield self._produce()
+        yield self._take_instances()
+        yield self._jump()
+        for span in self.scenario.droughts:
+            yield self._fault(span, self._out_of_capacity)
+        for span in self.scenario.invalid:
+            yield self._fault(span, self._invalid)
+
+    def _told(self) -> Played:
         played = self.played
         played.problems += self.audit.problems(played.daemons)
         played.virtual_seconds = clock.elapsed_seconds()
@@ -181,16 +181,15 @@ class _Play:
         line.cut()
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-        self.calls += line.calls.total()
+        self.played.calls += line.calls.total()
         log.info("daemon_ended", daemon=name)
 
-    async def _finish(self) -> None:
-        """A last daemon, and no trouble, until nothing is owed any more."""
-        await _sleep_until(max(one.at_seconds for one in self.scenario.sent))
+    async def _last_life(self) -> None:
+        """A last daemon that nobody kills, until nothing is owed any more."""
         line = self.cloud.line("the last daemon")
         dispatcher = self._dispatcher(line)
         running = asyncio.create_task(dispatcher.run(), name="last daemon")
-        deadline = clock.elapsed_seconds() + PATIENCE_SECONDS
+        deadline = max(clock.elapsed_seconds(), self.scenario.trouble_ends_at) + PATIENCE_SECONDS
         while not self.audit.is_over() and clock.elapsed_seconds() < deadline:
             await asyncio.wait([running], timeout=LOOK_SECONDS)
             if running.done():
@@ -203,8 +202,7 @@ class _Play:
             self.played.problems.append("the last daemon did not stop")
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-        self.calls += line.calls.total()
-        self.played.calls = self.calls
+        self.played.calls += line.calls.total()
 
     def _dispatcher(self, line: Line) -> Dispatcher:
         self.played.daemons += 1

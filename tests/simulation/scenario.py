@@ -58,6 +58,17 @@ class Scenario:
     lives: tuple[tuple[float, tuple[Life, ...]], ...] = field(default_factory=tuple)
     """Of each daemon that runs for a while: from when, and its lives one after the other."""
 
+    @property
+    def trouble_ends_at(self) -> float:
+        """When the last message is sent and the last fault is over, in seconds."""
+        spans = (*self.image_missing, *self.droughts, *self.invalid)
+        return max(
+            TROUBLE_SECONDS,
+            *(one.at_seconds for one in self.sent),
+            *(end_seconds for _, end_seconds in spans),
+            *(spell.end_seconds for spell in self.forecast.spells),
+        )
+
 
 def draw(seed: int, requests: int = REQUESTS) -> Scenario:
     """The scenario of a seed."""
