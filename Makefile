@@ -35,10 +35,10 @@ SEEDS ?= 100
 FIRST_SEED ?= 1
 
 chaos: $(INSTALLED)  ## Play disasters by seed on virtual time, and check that every promise is kept.
-	PYTHONHASHSEED=0 $(BIN)/python -m tests.simulation --seeds $(SEEDS) --first-seed $(FIRST_SEED)
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --first-seed $(FIRST_SEED)
 
 mutations: $(INSTALLED)  ## Show that the seeds notice deliberate bugs.
-	PYTHONHASHSEED=0 $(BIN)/python -m tests.simulation.mutations
+	$(BIN)/python -m tests.simulation.mutations
 
 endurance: $(INSTALLED)  ## Transcribe one recording of ten hours, and see what memory it takes.
 	$(BIN)/python -m tests.endurance

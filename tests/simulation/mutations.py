@@ -156,7 +156,7 @@ def main() -> int:
     for mutation in MUTATIONS:
         if options.only not in mutation.bug:
             continue
-        noticed = _first_broken(mutation, options.seeds, options.requests)
+        noticed = first_broken(mutation, options.seeds, options.requests)
         console.print(f"{'noticed' if noticed else '[red]SURVIVED[/]'}: {mutation.bug}")
         if noticed is None:
             survivors.append(mutation)
@@ -177,8 +177,8 @@ def mutate(mutation: Mutation, root: Path) -> None:
     file.write_text(source.replace(mutation.old, mutation.new))
 
 
-def _first_broken(mutation: Mutation, seeds: int, requests: int) -> str | None:
-    """`seed N: problem` of the first seed that notices; None if none does."""
+def first_broken(mutation: Mutation, seeds: int, requests: int) -> str | None:
+    """`seed N: problem` of the first seed that notices a mutation; None if none does."""
     with tempfile.TemporaryDirectory(prefix="mutation-") as folder:
         root = Path(folder)
         for name in COPIED:

@@ -106,6 +106,25 @@ def draw(seed: int, requests: int = REQUESTS) -> Scenario:
     )
 
 
+def calm() -> Scenario:
+    """A world where nothing goes wrong and nobody asks for anything."""
+    return Scenario(
+        seed=0,
+        settings=_settings(random.Random(0)),
+        sent=(),
+        recordings={},
+        forecast=Forecast(),
+        mishaps=Mishaps(),
+        spot_losses=(),
+        image_missing=(),
+        droughts=(),
+        invalid=(),
+        clock_jumps=(),
+        events_lost=None,
+        pace=Pace(evaluate_seconds=2.0, boot_seconds=30.0, idle_seconds=120.0),
+    )
+
+
 def _requests(source: random.Random, count: int) -> tuple[list[Sent], dict[str, Recording]]:
     sent: list[Sent] = []
     recordings: dict[str, Recording] = {}
