@@ -3,10 +3,8 @@
 import asyncio
 
 from neuron_worker.contract import Outcome, Reason, Record
-from tests.simulated import LANE, Core, ScriptedBatch, Services, outcome
-
-VISIBILITY_SECONDS = 600
-"""Of the settings that are usual."""
+from tests.scripted_services import ScriptedBatch
+from tests.simulated import LANE, VISIBILITY_SECONDS, Core, Services, outcome
 
 
 class Desk:

@@ -22,7 +22,7 @@ from daemon.embedded.sqs.queue import Queue
 from daemon.ports import Outgoing, QueueDepth, Received, Unavailable
 from daemon.simulation.queue import SharedQueue, SimulatedQueue
 from tests.malformed import SIGNATURE, SIGNED_URL
-from tests.simulated import ScriptedLine
+from tests.scripted_services import ScriptedLine
 
 EVERY = Selection()
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)

@@ -11,7 +11,8 @@ from daemon.simulation import clock
 from daemon.simulation.line import Killed
 from daemon.simulation.store import Objects, SimulatedStore
 from neuron_worker.contract import Reason, Record
-from tests.simulated import LEDGER, ScriptedLine, outcome
+from tests.scripted_services import ScriptedLine
+from tests.simulated import LEDGER, outcome
 
 pytestmark = pytest.mark.looptime
 
