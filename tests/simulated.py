@@ -7,7 +7,7 @@ becomes of a job.
 import asyncio
 import json
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -15,7 +15,7 @@ from daemon.catalogue import instance_type
 from daemon.dispatcher import Dispatcher
 from daemon.embedded.batch.pace import Pace
 from daemon.planner import Plan
-from daemon.ports import Batch, Outgoing
+from daemon.ports import Batch, Job, Outgoing, ServiceError, Submission
 from daemon.settings import Settings
 from daemon.simulation import clock
 from daemon.simulation.cloud import SimulatedCloud
@@ -154,6 +154,45 @@ class ScriptedLine(Line):
                 script.times -= 1
                 due = script
         return due
+
+
+class ScriptedBatch:
+    """Batch as a test tells it: `jobs` are what is described, submitted ones only once told."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, Job] = {}
+        self.failed: dict[str, list[int]] = {}
+        self.submitted: list[Submission] = []
+        self.error: ServiceError | None = None
+
+    def _answer(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+    async def submit(self, submission: Submission) -> str:
+        """A job whose id is `job-` and its number."""
+        self._answer()
+        self.submitted.append(submission)
+        return f"job-{len(self.submitted)}"
+
+    async def describe(self, job_ids: Iterable[str]) -> dict[str, Job]:
+        """What the test told of them."""
+        self._answer()
+        return {job_id: self.jobs[job_id] for job_id in job_ids if job_id in self.jobs}
+
+    async def failed_children(self, job_id: str) -> list[int]:
+        """What the test told."""
+        self._answer()
+        return self.failed.get(job_id, [])
+
+    async def find(self, job_queue: str, name: str) -> str | None:
+        """The job that was submitted under that name."""
+        self._answer()
+        names = [submission.name for submission in self.submitted]
+        return f"job-{names.index(name) + 1}" if name in names else None
+
+    async def set_floor(self, compute_environment: str, min_vcpus: int) -> None:
+        """Nothing."""
 
 
 class Services:
