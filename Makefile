@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: demo test lint schema bench endurance xla-check lock clean
+.PHONY: demo test lint schema bench chaos mutations endurance xla-check lock clean
 
 demo: $(INSTALLED)  ## Transcribe the shipped recordings through the whole path.
 	$(BIN)/whisper-fleet local run tests/recordings --out transcripts --formats txt,json,srt,vtt --overwrite
@@ -30,6 +30,15 @@ bench: $(INSTALLED) .bench-venv/installed  ## Measure the worker and its peers: 
 	.bench-venv/bin/python -m tests.bench --worker-python $(BIN)/python --out $(OUT) \
 		--cache .bench-cache --repetitions $(REPETITIONS) --threads $(THREADS) \
 		$(if $(ENGINES),--engines "$(ENGINES)") $(if $(SPEECH),--speech $(SPEECH))
+
+SEEDS ?= 100
+FIRST_SEED ?= 1
+
+chaos: $(INSTALLED)  ## Play disasters by seed on virtual time, and check that every promise is kept.
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --first-seed $(FIRST_SEED)
+
+mutations: $(INSTALLED)  ## Show that the seeds notice deliberate bugs.
+	$(BIN)/python -m tests.simulation.mutations
 
 endurance: $(INSTALLED)  ## Transcribe one recording of ten hours, and see what memory it takes.
 	$(BIN)/python -m tests.endurance
