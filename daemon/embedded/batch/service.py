@@ -30,6 +30,7 @@ from daemon.embedded.batch.operations import perform
 from daemon.embedded.batch.pace import Pace
 from daemon.embedded.batch.protocol import Protocol
 from daemon.embedded.batch.throttle import Allowance, Throttle
+from daemon.embedded.front import Address, Front
 from daemon.embedded.refusals import RefusedError
 
 log = structlog.get_logger(__name__)
@@ -76,19 +77,13 @@ class EmbeddedBatch:
         self._log_folder = log_folder
         self._environment = environment
         self._cpus = tuple(cpus or available_cpus())
-        self._host = host
-        self._port = port
+        self._front = Front(Address(host, port), self._handle)
         self._protocol = Protocol()
 
     async def __aenter__(self) -> Self:
         executor = SubprocessExecutor(self._log_folder, self._environment, self._cpus)
         self._driver = Driver(self._model, executor, on_change=self._tell)
-        application = web.Application()
-        application.router.add_route("*", "/{path:.*}", self._handle)
-        self._runner = web.AppRunner(application, access_log=None)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, self._host, self._port).start()
-        self._port = self._runner.addresses[0][1]
+        await self._front.listen()
         log.info("embedded_batch_started", endpoint_url=self.endpoint_url)
         return self
 
@@ -98,14 +93,24 @@ class EmbeddedBatch:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._runner.cleanup()
+        await self._front.close()
         await self._driver.close()
         log.info("embedded_batch_stopped")
 
     @property
     def endpoint_url(self) -> str:
         """Where the service listens, for a client's `endpoint_url` or AWS_ENDPOINT_URL_BATCH."""
-        return f"http://{self._host}:{self._port}"
+        return self._front.url
+
+    async def cut_off(self) -> None:
+        """Break all connections and refuse new ones, until restored; jobs run on."""
+        await self._front.cut_off()
+        log.info("embedded_batch_cut_off")
+
+    async def restore(self) -> None:
+        """Listen again, where it did before."""
+        await self._front.listen()
+        log.info("embedded_batch_restored")
 
     def figures(self) -> Figures:
         """How much of the fleet has been used until now."""

@@ -16,6 +16,7 @@ from uuid import uuid4
 import structlog
 from aiohttp import web
 
+from daemon.embedded.front import Address, Front
 from daemon.embedded.sqs import limits
 from daemon.embedded.sqs.context import Context, Document
 from daemon.embedded.sqs.errors import OverLimitError, SqsError
@@ -50,21 +51,14 @@ class EmbeddedSqs:
         self._model = SqsModel(
             account or Account(), source or random.SystemRandom(), in_flight_max=in_flight_max
         )
-        self._host = host
-        self._port = port
+        self._front = Front(Address(host, port), self._handle, call_max_bytes=REQUEST_MAX_BYTES)
         self._clock = clock
         self._protocol = Protocol()
         self._changed = asyncio.Event()
         self._stopping = False
 
     async def __aenter__(self) -> Self:
-        application = web.Application(client_max_size=REQUEST_MAX_BYTES)
-        application.router.add_route("*", "/{path:.*}", self._handle)
-        application.on_shutdown.append(self._end_polls)
-        self._runner = web.AppRunner(application, access_log=None, handler_cancellation=True)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, self._host, self._port).start()
-        self._port = self._runner.addresses[0][1]
+        await self._front.listen()
         self._context = Context(self._model, self.endpoint_url)
         log.info("embedded_sqs_started", endpoint_url=self.endpoint_url)
         return self
@@ -75,13 +69,25 @@ class EmbeddedSqs:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._runner.cleanup()
+        self._stopping = True
+        self._wake_polls()
+        await self._front.close()
         log.info("embedded_sqs_stopped")
 
     @property
     def endpoint_url(self) -> str:
         """Where the service listens, for a client's `endpoint_url` or AWS_ENDPOINT_URL_SQS."""
-        return f"http://{self._host}:{self._port}"
+        return self._front.url
+
+    async def cut_off(self) -> None:
+        """Break all connections, also those of long polls, and refuse new ones, until restored."""
+        await self._front.cut_off()
+        log.info("embedded_sqs_cut_off")
+
+    async def restore(self) -> None:
+        """Listen again, where it did before."""
+        await self._front.listen()
+        log.info("embedded_sqs_restored")
 
     def deliver(self, queue_arn: str, body: str) -> None:
         """Send a message for another service of the cloud; what cannot be sent is only logged."""
@@ -157,10 +163,6 @@ class EmbeddedSqs:
     def _wake_polls(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
-
-    async def _end_polls(self, _: web.Application) -> None:
-        self._stopping = True
-        self._wake_polls()
 
 
 def _response(status: int, body: bytes, headers: dict[str, str]) -> web.Response:
