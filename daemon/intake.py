@@ -156,7 +156,8 @@ class Intake:
             raise Rejected(RejectReason.LOCATION_NOT_ALLOWED, refusal, request.request_id)
         now = self.clock()
         return Owed(
-            item=WorkItem(
+            # All of it was checked as part of the request.
+            item=WorkItem.model_construct(
                 request_id=request.request_id or request.content_id() or message.message_id,
                 audio=request.audio,
                 audio_version=request.audio_version,
