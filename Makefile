@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: demo test lint schema bench bench-dispatch endurance xla-check lock clean
+.PHONY: demo test lint schema bench bench-dispatch chaos mutations endurance xla-check lock clean
 
 demo: $(INSTALLED)  ## Transcribe the shipped recordings through the whole path.
 	$(BIN)/whisper-fleet local run tests/recordings --out transcripts --formats txt,json,srt,vtt --overwrite
@@ -33,6 +33,15 @@ bench: $(INSTALLED) .bench-venv/installed  ## Measure the worker and its peers: 
 
 bench-dispatch: $(INSTALLED)  ## Measure the daemon and a loop over boto3: takes some minutes, and the machine.
 	$(BIN)/python -m tests.dispatch_bench --out $(OUT) --repetitions $(REPETITIONS)
+
+SEEDS ?= 100
+FIRST_SEED ?= 1
+
+chaos: $(INSTALLED)  ## Play disasters by seed on virtual time, and check that every promise is kept.
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --first-seed $(FIRST_SEED)
+
+mutations: $(INSTALLED)  ## Show that the seeds notice deliberate bugs.
+	$(BIN)/python -m tests.simulation.mutations
 
 endurance: $(INSTALLED)  ## Transcribe one recording of ten hours, and see what memory it takes.
 	$(BIN)/python -m tests.endurance

@@ -43,8 +43,8 @@ NEWS_PERIOD_SECONDS = 2.0
 ADOPT_PERIOD_SECONDS = 900.0
 """How long an order whose daemon is gone may stay unknown, if none of its messages comes back."""
 
-ROUND_DEADLINE_SECONDS = 300.0
-"""Ten times the retry budget of one call: a round that takes longer hangs."""
+SILENCE_MAX_SECONDS = 300.0
+"""Ten times the retry budget of one call: what is silent for longer hangs."""
 
 
 class Dispatcher:
@@ -182,7 +182,7 @@ class Dispatcher:
 
     def _make_loops(self) -> list[Loop]:
         settings = self.settings
-        deadline = ROUND_DEADLINE_SECONDS
+        deadline = SILENCE_MAX_SECONDS
         return [
             *(
                 Loop(f"intake-{number}", self._take, 0.0, deadline)

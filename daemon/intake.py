@@ -19,6 +19,7 @@ import structlog
 
 from daemon.clock import Clock
 from daemon.dead_letters import dead_letter
+from daemon.liveness import getting_on
 from daemon.metrics import Metrics
 from daemon.outstanding import Outstanding, Owed
 from daemon.planner import estimate_seconds
@@ -28,6 +29,7 @@ from daemon.request import Rejected, RejectReason, Request, parse
 from daemon.settings import Settings
 from daemon.settle import Fate, bury, verdict
 from neuron_worker.contract import Record, S3Uri, WorkItem
+from neuron_worker.contract.ledger import KEY_MAX_BYTES
 from neuron_worker.contract.order import Message
 
 log = structlog.get_logger()
@@ -63,6 +65,7 @@ class Intake:
         )
         self.metrics.received.inc(len(received))
         for position, message in enumerate(received):
+            getting_on()
             if self.stopping.is_set():
                 await self._give_back(received[position:])
                 break
@@ -148,23 +151,9 @@ class Intake:
                 f"{', '.join(sorted(self.settings.profiles))})",
                 request.request_id,
             )
-        output = request.output or self.settings.locations.output
-        refusal = self.settings.allowed_locations.refuse(
-            S3Uri.parse(request.audio), S3Uri.parse(output)
-        )
-        if refusal is not None:
-            raise Rejected(RejectReason.LOCATION_NOT_ALLOWED, refusal, request.request_id)
         now = self.clock()
         return Owed(
-            # All of it was checked as part of the request.
-            item=WorkItem.model_construct(
-                request_id=request.request_id or request.content_id() or message.message_id,
-                audio=request.audio,
-                audio_version=request.audio_version,
-                output=output,
-                options=request.options(),
-                metadata=request.metadata,
-            ),
+            item=self._work_item(request, message.message_id),
             profile=profile,
             estimate_seconds=estimate_seconds(
                 request.duration_seconds, request.size_bytes, self.settings.planner
@@ -180,8 +169,35 @@ class Intake:
             },
         )
 
+    def _work_item(self, request: Request, message_id: str) -> WorkItem:
+        output = request.output or self.settings.locations.output
+        refusal = self.settings.allowed_locations.refuse(
+            S3Uri.parse(request.audio), S3Uri.parse(output)
+        )
+        if refusal is not None:
+            raise Rejected(RejectReason.LOCATION_NOT_ALLOWED, refusal, request.request_id)
+        # All of it was checked as part of the request.
+        item = WorkItem.model_construct(
+            request_id=request.request_id or request.content_id() or message_id,
+            audio=request.audio,
+            audio_version=request.audio_version,
+            output=output,
+            options=request.options(),
+            metadata=request.metadata,
+        )
+        longest = max(len(item.transcript(name).key.encode()) for name in item.options.formats)
+        if longest > KEY_MAX_BYTES:
+            raise Rejected(
+                RejectReason.INVALID_FIELD,
+                f"audio, output: the transcript's key would be {longest} bytes long, S3 allows "
+                f"{KEY_MAX_BYTES}: name a shorter output",
+                request.request_id,
+            )
+        return item
+
     def _join(self, known: Owed, copy: Owed, message: Received) -> None:
-        same = known.item.model_copy(update={"attempt": 1}) == copy.item
+        # How often each was tried, the record knows; what is wanted has to be the same.
+        same = known.item == copy.item.model_copy(update={"attempt": known.item.attempt})
         if not same or known.profile != copy.profile:
             raise Rejected(
                 RejectReason.CONFLICTING_ID,

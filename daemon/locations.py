@@ -44,8 +44,8 @@ class LocationPattern:
 
     def matches(self, uri: S3Uri) -> bool:
         """Whether the object is below the folder."""
-        below = uri.key.startswith(self.folder) and len(uri.key) > len(self.folder)
-        return below and _is_plain(uri.key) and self._matches_bucket(uri.bucket)
+        below = uri.key.startswith(self.folder) and _is_plain(uri.key)
+        return below and self._matches_bucket(uri.bucket)
 
     def matches_below(self, prefix: S3Uri) -> bool:
         """Whether all that is written below the prefix is below the folder."""

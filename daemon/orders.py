@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from daemon.breaker import Breakers
 from daemon.claims import SUBMIT_CALL_SECONDS, Claim, Claims
 from daemon.clock import Clock
+from daemon.liveness import getting_on
 from daemon.metrics import Metrics
 from daemon.outstanding import Outstanding, Owed
 from daemon.planner import Plan, estimate_seconds
@@ -108,6 +109,7 @@ class Orders:
         for item in order.items():
             self.outstanding.move(self._held(item.request_id), order.order_id)
         self.breakers.ordered(order.lane, order.order_id)
+        getting_on()
         async with opened.turn:
             await self.drive(opened)
 
@@ -115,6 +117,9 @@ class Orders:
         """Write the order if it is not, and find or submit its job; the caller has the turn."""
         if not opened.written:
             await self._write(opened)
+        elif not await self._read_claim(opened):
+            self._let_go(opened)
+            return
         if opened.job_id is None:
             await self._obtain_job(opened)
 
@@ -178,12 +183,21 @@ class Orders:
             requests=len(order.items()),
         )
 
+    async def _read_claim(self, opened: OpenOrder) -> bool:
+        """Learn whose the order is, if not ours; False when there is no such order any more."""
+        order_id = opened.order.order_id
+        if opened.claim is not None and opened.claim.daemon_id == self.claims.daemon_id:
+            return True
+        found = await self.claims.get(order_id)
+        opened.claim, opened.claim_etag = found or (None, None)
+        # The claim goes after the order: none may mean that another daemon has closed it.
+        return (
+            found is not None or await self.store.get(self.ledger.open_order(order_id)) is not None
+        )
+
     async def _obtain_job(self, opened: OpenOrder) -> None:
         """Find the order's job or submit it, if the claim allows; else a later call will."""
         order_id, now = opened.order.order_id, self.clock()
-        if opened.claim is None or opened.claim.daemon_id != self.claims.daemon_id:
-            found = await self.claims.get(order_id) if opened.written else None
-            opened.claim, opened.claim_etag = found or (None, None)
         claim = opened.claim
         if claim is not None and claim.job_id is not None:
             self._know_job(opened, claim.job_id)
@@ -197,13 +211,31 @@ class Orders:
                 return
             if not claim.may_be_taken_over(now):
                 return
-        if claim is None or not mine or not claim.may_submit(self.claims.daemon_id, now):
-            made = await self.claims.make(order_id, now, opened.claim_etag)
-            opened.claim, opened.claim_etag = made or (None, None)
-            if made is None:
-                return
-            opened.unsure = False
-        await self._submit(opened)
+        fresh = mine and claim is not None and self._may_submit(claim)
+        if fresh or await self._claim(opened):
+            await self._submit(opened)
+
+    async def _claim(self, opened: OpenOrder) -> bool:
+        """Claim the order, anew if need be; whether it may be submitted now."""
+        made = await self.claims.make(opened.order.order_id, self.clock(), opened.claim_etag)
+        opened.claim, opened.claim_etag = made or (None, None)
+        if opened.claim is None:
+            return False
+        opened.unsure = False
+        # Unless it took too long to write: the next call renews it.
+        return self._may_submit(opened.claim)
+
+    def _may_submit(self, claim: Claim) -> bool:
+        return claim.may_submit(self.claims.daemon_id, self.clock())
+
+    def _let_go(self, opened: OpenOrder) -> None:
+        """Another daemon has closed the order: it answered for every request in it."""
+        order = opened.order
+        del self._open[order.order_id]
+        owed = self.outstanding.in_order(order.order_id)
+        self.outstanding.forget([one.item.request_id for one in owed])
+        self.breakers.closed(order.lane, order.order_id)
+        log.info("order_closed_elsewhere", order_id=order.order_id)
 
     def _know_job(self, opened: OpenOrder, job_id: str) -> None:
         opened.job_id = job_id
@@ -269,7 +301,7 @@ class Orders:
                 Shard(items=tuple(owed[request_id].item for request_id in shard))
                 for shard in plan.shards
             ),
-            messages={request_id: one.message for request_id, one in owed.items()},
+            messages={request_id: one.newest for request_id, one in owed.items()},
         )
 
     def _held(self, request_id: str) -> Owed:

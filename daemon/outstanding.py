@@ -35,9 +35,14 @@ class Owed:
         return next(iter(self.messages.values()))
 
     @property
+    def newest(self) -> Message:
+        """The message that asked last."""
+        return max(self.messages.values(), key=lambda message: message.received_at)
+
+    @property
     def asked_at(self) -> datetime:
-        """When the first message was taken from the queue."""
-        return self.message.received_at
+        """When it was last asked for: when the newest message was first taken from the queue."""
+        return self.newest.received_at
 
     @property
     def receipt_handles(self) -> list[str]:
@@ -81,16 +86,24 @@ class Outstanding:
         known = self._owed.get(request_id)
         if known is not None:
             # Handles that were received here are newer than those in the order.
-            both = owed.messages | known.messages
-            self._copies += len(both) - len(known.messages)
-            known.messages = both
+            received, known.messages = known.messages, dict(owed.messages)
+            self._copies += len(known.messages) - len(received)
+            for message in received.values():
+                self.join(known, message)
             self.move(known, owed.order_id)
         elif request_id not in self._finished:
             self.admit(owed)
 
     def join(self, known: Owed, message: Message) -> None:
-        """Keep one more message of a request; of a message that came again, the newest handle."""
-        self._copies += message.message_id not in known.messages
+        """Keep one more message of a request; one that came again has a new handle, and asks since
+        it came first.
+        """
+        before = known.messages.get(message.message_id)
+        if before is None:
+            self._copies += 1
+        else:
+            first = min(before.received_at, message.received_at)
+            message = message.model_copy(update={"received_at": first})
         known.messages[message.message_id] = message
 
     def move(self, owed: Owed, order_id: str | None) -> None:

@@ -15,6 +15,7 @@ import structlog
 from daemon.blame import LOST, cause_of, end_of_shard
 from daemon.breaker import Breakers
 from daemon.clock import Clock
+from daemon.liveness import getting_on
 from daemon.orders import OpenOrder, Orders
 from daemon.outstanding import Outstanding
 from daemon.ports import Batch, Job, JobEnd, JobStatus, Store
@@ -91,6 +92,7 @@ class Reconciler:
             if opened.report_etags.get(shard_index) == entry.etag:
                 continue
             report = await self._report(opened, shard_index)
+            getting_on()
             if report is not None:
                 if shard_index not in opened.report_etags:
                     self.breakers.began(opened.order.lane)

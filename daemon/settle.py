@@ -16,6 +16,7 @@ import structlog
 from daemon.breaker import Breakers, Gate
 from daemon.clock import Clock
 from daemon.dead_letters import dead_letter
+from daemon.liveness import getting_on
 from daemon.metrics import Metrics
 from daemon.outstanding import Outstanding, Owed
 from daemon.ports import Batch, Queue, ServiceError
@@ -101,6 +102,7 @@ class Settlement:
         finished: list[Owed] = []
         done: list[tuple[Owed, Outcome]] = []
         for outcome in outcomes:
+            getting_on()
             owed = self.outstanding.get(outcome.request_id)
             if owed is None or owed.order_id != outcome.order_id:
                 continue

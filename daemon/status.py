@@ -124,11 +124,11 @@ def _by_record(record: Record) -> Standing:
     if record.done is not None:
         return _with_outcome(record.done, Stage.DONE)
     if record.dead_lettered_at is not None:
-        if record.rejection:
-            return Standing(record.request_id, Stage.DEAD_LETTERED, detail=record.rejection)
         return _with_outcome(record.outcomes[-1], Stage.DEAD_LETTERED)
     if record.outcomes:
         return _with_outcome(record.outcomes[-1], Stage.RETRYING)
+    if record.rejection:
+        return Standing(record.request_id, Stage.DEAD_LETTERED, detail=record.rejection)
     return Standing(record.request_id, Stage.UNSEEN)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from daemon.liveness import listen
 from daemon.metrics import Metrics
 from daemon.ports import ServiceError
 
@@ -36,7 +37,8 @@ def _loop_time() -> float:
 
 @dataclass(slots=True)
 class Loop:
-    """A named job done over and over. `deadline_seconds` bounds one round and its wait.
+    """A named job done over and over. `deadline_seconds` bounds a silence: from one sign of life
+    to the next, of which the end of a round is one (see `liveness`).
 
     `fault` is why the last round failed, or None.
     """
@@ -45,15 +47,19 @@ class Loop:
     round: Callable[[], Awaitable[object]]
     period_seconds: float
     deadline_seconds: float
-    last_round: float | None = None
-    """On the event loop's clock; None until the loop runs."""
+    heard_at: float | None = None
+    """When it last gave a sign of life, on the event loop's clock; None until it runs."""
     fault: str | None = None
 
     @property
     def stalled(self) -> bool:
-        """Whether the last round ended too long ago."""
+        """Whether it has been silent for too long."""
         allowed_seconds = self.deadline_seconds + self.period_seconds
-        return self.last_round is not None and _loop_time() - self.last_round > allowed_seconds
+        return self.heard_at is not None and _loop_time() - self.heard_at > allowed_seconds
+
+    def beat(self) -> None:
+        """A sign of life."""
+        self.heard_at = _loop_time()
 
 
 class Supervisor:
@@ -88,7 +94,8 @@ class Supervisor:
             await asyncio.gather(*tasks, watch, stop, return_exceptions=True)
 
     async def _repeat(self, loop: Loop) -> None:
-        loop.last_round = _loop_time()
+        loop.beat()
+        listen(loop.beat)
         while not self._stopping.is_set():
             pause_seconds = loop.period_seconds
             try:
@@ -102,14 +109,14 @@ class Supervisor:
                 pause_seconds = max(
                     RECOVERY_MIN_SECONDS, min(loop.period_seconds, RECOVERY_MAX_SECONDS)
                 )
-            loop.last_round = _loop_time()
+            loop.beat()
             await self._pause(pause_seconds)
 
     async def _watch(self) -> None:
         while not self._stopping.is_set():
             for loop in self.loops:
                 if loop.stalled:
-                    raise LoopFailed(loop.name, f"no round for {loop.deadline_seconds:g} s")
+                    raise LoopFailed(loop.name, f"no sign of life for {loop.deadline_seconds:g} s")
             await self._pause(WATCH_SECONDS)
 
     async def _pause(self, seconds: float) -> None:
@@ -119,7 +126,8 @@ class Supervisor:
 async def pause(seconds: float, stopping: asyncio.Event) -> None:
     """Wait, but no longer than until the stop."""
     try:
-        await asyncio.wait_for(stopping.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await stopping.wait()
     except TimeoutError:
         pass
 

@@ -34,6 +34,8 @@ ADVICE: dict[str, str] = {
     "order's job in Batch (image, role, NeuronCores), mend it and redrive.",
     Reason.SUSPECTED: "Workers died with this request among others in hand: redrive it; if it is "
     "at fault, it will be blamed by itself.",
+    Reason.GIVEN_UP: "Its workers went by an older dead letter, though it had been sent again: "
+    "redrive it.",
     Reason.WORKER_DIED: "Read the end of the job's log. The recording killed its worker each time, "
     "alone: export it again as FLAC or M4A, upload it in its place and redrive.",
     Reason.OUT_OF_MEMORY: "Compare the job definition's memory with the README's figures for a "

@@ -8,12 +8,14 @@ from daemon.aws.batch import AwsBatch
 from daemon.catalogue import InstanceType
 from daemon.embedded.batch.arns import Arns
 from daemon.embedded.batch.driver import Driver
+from daemon.embedded.batch.job_events import job_state_change
 from daemon.embedded.batch.model import BatchModel
 from daemon.embedded.batch.operations import perform
 from daemon.embedded.batch.pace import Pace
+from daemon.embedded.event_rule import job_end_rule
 from daemon.embedded.sqs.mishaps import Mishaps
 from daemon.embedded.sqs.queue import DeadLetters, Queue
-from daemon.ports import Outgoing, World
+from daemon.ports import Outgoing, Received, World
 from daemon.simulation.batch import ModelClient
 from daemon.simulation.clock import unix_seconds
 from daemon.simulation.line import Line
@@ -32,7 +34,9 @@ class SimulatedCloud:
     """Everything that the processes share.
 
     `source` decides all that happens by chance. `on_delete` is told the id of each request message
-    that is deleted, before it is; `on_letter` of each dead letter.
+    that is deleted, before it is; `on_receive` of each that is handed out, `on_letter` of each dead
+    letter. `events_lost` is the probability
+    that an event does not reach the events queue; None: Batch sends none.
     """
 
     def __init__(
@@ -44,8 +48,10 @@ class SimulatedCloud:
         pace: Pace,
         mishaps: Mishaps | None = None,
         in_flight_max: int = 120_000,
+        events_lost: float | None = None,
         container_starts: Callable[[], bool] = lambda: True,
         on_delete: Callable[[str], None] = lambda _: None,
+        on_receive: Callable[[Received], None] = lambda _: None,
         on_letter: Callable[[Outgoing], None] = lambda _: None,
     ) -> None:
         def queue(name: str, mishaps: Mishaps | None = None) -> Queue:
@@ -55,7 +61,9 @@ class SimulatedCloud:
         self.objects = Objects()
         self.requests = SharedQueue(queue("requests", mishaps))
         self.dead_letters = SharedQueue(queue("dead-letters"), on_letter)
-        self.events = SharedQueue(queue("events"))
+        self.events = SharedQueue(
+            queue("events"), lost=lambda: source.random() < (events_lost or 0.0)
+        )
         self.requests.model.dead_letters = DeadLetters(self.dead_letters.model, RECEIVES_MAX)
         self.workshop = Workshop(
             recordings=recordings,
@@ -67,8 +75,16 @@ class SimulatedCloud:
         )
         self._forecast = forecast
         self._on_delete = on_delete
-        self.model = BatchModel(pace, Arns(), source)
-        self.driver = Driver(self.model, SimulatedExecutor(self.workshop), unix_seconds)
+        self._on_receive = on_receive
+        arns = Arns()
+        rule = job_end_rule(self._event, "events")
+        self.model = BatchModel(pace, arns, source, reports_changes=events_lost is not None)
+        self.driver = Driver(
+            self.model,
+            SimulatedExecutor(self.workshop),
+            unix_seconds,
+            lambda changed: rule(job_state_change(changed, arns, "event")),
+        )
 
     def add_lane(self, name: str, size: InstanceType, max_vcpus: int, attempts: int = 3) -> None:
         """A compute environment, a job queue and a job definition of one name."""
@@ -113,6 +129,9 @@ class SimulatedCloud:
             timeout={"attemptDurationSeconds": 6 * 3600},
         )
 
+    def _event(self, _queue_arn: str, body: str) -> None:
+        self.events.send(Outgoing(body))
+
     def _perform(self, operation: str, **request: Any) -> None:
         perform(self.model, operation, request, 0, unix_seconds())
 
@@ -129,7 +148,7 @@ class SimulatedCloud:
     def world(self, line: Line) -> World:
         """The dispatcher's ports, by one process's line."""
         return World(
-            requests=SimulatedQueue(self.requests, line, self._on_delete),
+            requests=SimulatedQueue(self.requests, line, self._on_delete, self._on_receive),
             dead_letters=SimulatedQueue(self.dead_letters, line),
             store=SimulatedStore(self.objects, line),
             batch=AwsBatch(ModelClient(self.driver, line)),

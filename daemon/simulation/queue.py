@@ -18,17 +18,22 @@ from daemon.simulation.line import Line
 class SharedQueue:
     """One queue, its clock, and those that wait at it.
 
-    `skew_seconds` is how far the queue's clock is ahead of everybody's; `on_send` is told of every
-    message that is taken up.
+    `skew_seconds` is how far the queue's clock is ahead of everybody's. `on_send` is told of every
+    message that is taken up. `lost` says whether one is not, although its sender is told so: no
+    queue of AWS does that, but events may get lost before it.
     """
 
     def __init__(
-        self, model: QueueModel, on_send: Callable[[Outgoing], None] = lambda _: None
+        self,
+        model: QueueModel,
+        on_send: Callable[[Outgoing], None] = lambda _: None,
+        lost: Callable[[], bool] = lambda: False,
     ) -> None:
         self.model = model
         self.skew_seconds = 0.0
         self.arrived = asyncio.Event()
         self._on_send = on_send
+        self._lost = lost
 
     def now_seconds(self) -> float:
         """The queue's own time."""
@@ -36,6 +41,8 @@ class SharedQueue:
 
     def send(self, message: Outgoing) -> str:
         """Take up a message; returns its id."""
+        if self._lost():
+            return ""
         attributes = {n: MessageAttribute("String", v) for n, v in message.attributes.items()}
         sent = self.model.send(message.body, attributes, self.now_seconds())
         self._on_send(message)
@@ -44,14 +51,21 @@ class SharedQueue:
 
 
 class SimulatedQueue:
-    """The `Queue` port; `on_delete` is told the message id of each delete that is carried out."""
+    """The `Queue` port; `on_delete` is told the message id of each delete that is carried out,
+    `on_receive` of each message that is handed out.
+    """
 
     def __init__(
-        self, shared: SharedQueue, line: Line, on_delete: Callable[[str], None] = lambda _: None
+        self,
+        shared: SharedQueue,
+        line: Line,
+        on_delete: Callable[[str], None] = lambda _: None,
+        on_receive: Callable[[Received], None] = lambda _: None,
     ) -> None:
         self._shared = shared
         self._line = line
         self._on_delete = on_delete
+        self._on_receive = on_receive
 
     async def receive(
         self, max_messages: int, wait_seconds: int, visibility_seconds: int
@@ -108,7 +122,10 @@ class SimulatedQueue:
             got = self._shared.model.receive(most, self._shared.now_seconds(), visibility_seconds)
         except OverLimitError as error:
             raise Throttled("sqs", str(error), "OverLimit") from error
-        return [_received(delivery) for delivery in got]
+        received = [_received(delivery) for delivery in got]
+        for message in received:
+            self._on_receive(message)
+        return received
 
     async def _wait(self, left_seconds: float) -> None:
         """Wait until a message may be there, or the poll is over."""
@@ -118,7 +135,8 @@ class SimulatedQueue:
             left_seconds = min(left_seconds, max(0.01, visible_at - shared.now_seconds()))
         shared.arrived.clear()
         with suppress(TimeoutError):
-            await asyncio.wait_for(shared.arrived.wait(), left_seconds)
+            async with asyncio.timeout(left_seconds):
+                await shared.arrived.wait()
 
     async def _each(
         self, operation: str, handles: Sequence[str], act: Callable[[str], None]

@@ -5,7 +5,8 @@ conditional-writes.html.
 """
 
 import hashlib
-from collections import defaultdict
+from bisect import bisect_left, insort
+from itertools import islice
 
 from daemon.ports import Conflict, Listed
 from daemon.simulation.line import Line
@@ -16,7 +17,9 @@ class Objects:
     """All objects of all buckets, whoever asks."""
 
     def __init__(self) -> None:
-        self._folders: dict[tuple[str, str], dict[str, tuple[bytes, str]]] = defaultdict(dict)
+        self._folders: dict[tuple[str, str], dict[str, tuple[bytes, str]]] = {}
+        self._names: list[tuple[str, str]] = []
+        """Of the folders, in order."""
 
     def get(self, uri: S3Uri) -> tuple[bytes, str] | None:
         """Content and etag."""
@@ -41,22 +44,28 @@ class Objects:
 
     def list(self, prefix: S3Uri) -> list[Listed]:
         """Every object under a prefix, by key."""
-        folder = prefix.key.rpartition("/")[0]
-        inside = [
-            (bucket, name)
-            for bucket, name in self._folders
-            if bucket == prefix.bucket and (name == folder or name.startswith(prefix.key))
-        ]
-        found = [
-            Listed(S3Uri(bucket, key), etag)
-            for bucket, name in inside
-            for key, (_, etag) in self._folders[bucket, name].items()
-            if key.startswith(prefix.key)
-        ]
+        folder, slash, _ = prefix.key.rpartition("/")
+        # All that begin with the folder's name stand together, the folder itself first.
+        start = bisect_left(self._names, (prefix.bucket, folder))
+        found = []
+        for name in islice(self._names, start, None):
+            if name[0] != prefix.bucket or not name[1].startswith(folder):
+                break
+            if name[1] == folder or name[1].startswith(folder + slash):
+                found += [
+                    Listed(S3Uri(prefix.bucket, key), etag)
+                    for key, (_, etag) in self._folders[name].items()
+                    if key.startswith(prefix.key)
+                ]
         return sorted(found, key=lambda listed: listed.uri.key)
 
     def _folder(self, uri: S3Uri) -> dict[str, tuple[bytes, str]]:
-        return self._folders[uri.bucket, uri.key.rpartition("/")[0]]
+        name = (uri.bucket, uri.key.rpartition("/")[0])
+        folder = self._folders.get(name)
+        if folder is None:
+            folder = self._folders[name] = {}
+            insort(self._names, name)
+        return folder
 
 
 class SimulatedStore:

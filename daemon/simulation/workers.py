@@ -72,12 +72,14 @@ class Toil:
 
     `useful` led to a finished transcript, `cut_short` was lost with its worker; `deaths` are the
     workers that a request killed, `failures` the tries that failed through no fault of the worker.
+    `orders_missing` counts the workers that did not find their order.
     """
 
     useful: dict[str, list[float]] = field(default_factory=dict)
     cut_short: dict[str, list[float]] = field(default_factory=dict)
     deaths: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
+    orders_missing: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,7 @@ class Worker:
         try:
             content = await self._try(partial(self._store.get, self._uri))
             if content is None:
+                self._workshop.toil.orders_missing += 1
                 return Exit(ExitCode.ORDER_UNREADABLE)
             self._order = Order.model_validate_json(content)
             return await self._shard()
@@ -337,4 +340,5 @@ class Worker:
     async def _pause(self, seconds: float) -> None:
         """Work for so long, or until told to stop."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.stopping.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self.stopping.wait()

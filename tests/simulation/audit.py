@@ -1,9 +1,11 @@
 """The audit: whether every promise of the design was kept, as it happened and in the end."""
 
+import hashlib
 from collections import Counter
 
 from daemon.embedded.batch.jobs import ArrayJob, Job
-from daemon.ports import Outgoing
+from daemon.ports import Outgoing, Received
+from daemon.simulation.clock import elapsed_seconds
 from daemon.simulation.cloud import SimulatedCloud
 from daemon.simulation.workers import Nature
 from neuron_worker.contract import Ledger, Record, S3Uri, TranscriptFormat
@@ -12,6 +14,9 @@ from tests.simulation.scenario import Scenario, Sent
 REPEATED_SHARE_MAX = 0.05
 DEATHS_MAX = 8
 """Three blamed attempts, and some as one of several suspects or in the order of a second daemon."""
+
+RECEIVES_PER_DAEMON_MAX = 5
+"""Once by each, and again when SQS cannot be reached for longer than a message stays hidden."""
 
 FORMATS = (TranscriptFormat.JSON, TranscriptFormat.TXT)
 
@@ -30,6 +35,7 @@ class Audit:
         self._nonsense_letters: Counter[str] = Counter()
         self._unsettled: set[str] = set()
         self._found: list[str] = []
+        self._receives = 0
         for sent in scenario.sent:
             if sent.request_id is not None:
                 self.request_ids[sent.request_id] = f"s3://recordings/{sent.request_id}.wav"
@@ -58,6 +64,14 @@ class Audit:
                 f"the message of {sent.request_id} was deleted before it was settled"
             )
 
+    def received(self, message: Received) -> None:
+        """A request message was handed out."""
+        self._receives = max(self._receives, message.receive_count)
+
+    def is_over(self) -> bool:
+        """Whether there is nothing to wait for: all is settled, or a promise is broken already."""
+        return bool(self._found) or self.all_settled()
+
     def all_settled(self) -> bool:
         """Whether every request has its fate, the queue is empty and every order closed."""
         self._unsettled = {name for name in self._unsettled if not self._is_settled(name)}
@@ -65,8 +79,8 @@ class Audit:
         owed = counts.visible + counts.in_flight + counts.delayed
         return not self._unsettled and not owed and not self._open_orders()
 
-    def problems(self) -> list[str]:
-        """Every broken promise."""
+    def problems(self, daemons: int) -> list[str]:
+        """Every broken promise, after so many daemons."""
         found = [*dict.fromkeys(self._found)]
         if not self.all_settled():
             counts = self.cloud.requests.model.counts(self.cloud.requests.now_seconds())
@@ -79,6 +93,11 @@ class Audit:
         for name, times in self._submissions().items():
             if times > 1:
                 found.append(f"the order {name} was submitted {times} times")
+        toil = self.cloud.workshop.toil
+        if toil.orders_missing:
+            found.append(f"{toil.orders_missing} workers did not find their order")
+        if self._receives > RECEIVES_PER_DAEMON_MAX * daemons:
+            found.append(f"a message was received {self._receives} times by {daemons} daemons")
         if self.repeated_share() > REPEATED_SHARE_MAX:
             found.append(f"{self.repeated_share():.1%} of the work was done again")
         return found
@@ -113,6 +132,13 @@ class Audit:
         first = sum(done[0] for done in useful)
         again = sum(sum(done[1:]) for done in useful)
         return again / first if first else 0.0
+
+    def digest(self) -> str:
+        """A fingerprint of the ledger and of the time."""
+        digest = hashlib.sha256(repr(elapsed_seconds()).encode())
+        for entry in self.cloud.objects.list(S3Uri("ledger", "")):
+            digest.update(f"{entry.uri} {entry.etag}\n".encode())
+        return digest.hexdigest()[:16]
 
     def jobs(self) -> int:
         """How many jobs were submitted; an array is one."""

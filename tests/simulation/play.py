@@ -2,24 +2,26 @@
 
 import asyncio
 import random
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 
 from daemon.catalogue import instance_type
 from daemon.dispatcher import Dispatcher
-from daemon.embedded.batch.pace import Pace
 from daemon.ports import Outgoing
 from daemon.simulation import clock
 from daemon.simulation.cloud import SimulatedCloud
 from daemon.simulation.line import Line
+from tests.simulation import trace
 from tests.simulation.audit import Audit
-from tests.simulation.scenario import LANE, Life, Scenario
+from tests.simulation.scenario import LANE, Life, Scenario, draw
 
 log = structlog.get_logger()
 
-PATIENCE_SECONDS = 24 * 3_600.0
-"""After the trouble is over, everything has to be settled within this."""
+PATIENCE_SECONDS = 3 * 3_600.0
+"""After the last trouble is over, everything has to be settled within this."""
 
 LOOK_SECONDS = 60.0
 STOP_SECONDS = 400.0
@@ -37,6 +39,8 @@ class Played:
     jobs: int = 0
     repeated_share: float = 0.0
     calls: int = 0
+    digest: str = ""
+    """Of all that was written to the ledger: the same for the same seed."""
 
 
 def play(scenario: Scenario) -> Played:
@@ -46,13 +50,17 @@ def play(scenario: Scenario) -> Played:
     return clock.run(_Play(scenario).run())
 
 
+def play_seed(seed: int, requests: int) -> Played:
+    """Play a seed in silence."""
+    trace.be_silent()
+    return play(draw(seed, requests))
+
+
 class _Play:
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
         self.source = random.Random(scenario.seed + 1)
         self.played = Played(scenario.seed)
-        self.quiet = asyncio.Event()
-        self.calls = 0
 
     async def run(self) -> Played:
         scenario = self.scenario
@@ -61,38 +69,50 @@ class _Play:
             self.source,
             scenario.recordings,
             scenario.forecast,
-            pace=Pace(evaluate_seconds=2.0, boot_seconds=90.0, idle_seconds=120.0),
+            pace=scenario.pace,
             mishaps=scenario.mishaps,
+            events_lost=scenario.events_lost,
             container_starts=self._image_is_there,
             on_delete=self.audit.deleted,
+            on_receive=self.audit.received,
             on_letter=self.audit.letter,
         )
         self.audit.cloud = self.cloud
         lane = scenario.settings.lanes[0]
         self.cloud.add_lane(LANE, instance_type(lane.instance_type), lane.max_vcpus)
-        troubles = [
-            asyncio.create_task(self._produce(), name="producer"),
-            asyncio.create_task(self._take_instances(), name="spot"),
-            asyncio.create_task(self._jump(), name="clock"),
-            *(
-                asyncio.create_task(self._live(f"daemon-{n}", start, lives), name=f"keeper-{n}")
-                for n, (start, lives) in enumerate(scenario.lives)
-            ),
+        outside = [asyncio.create_task(trouble) for trouble in self._troubles()]
+        lives = [
+            asyncio.create_task(self._live(f"daemon-{number}", start, lives))
+            for number, (start, lives) in enumerate(scenario.lives)
         ]
         try:
-            await asyncio.gather(*troubles)
-            await self._finish()
+            await asyncio.gather(*lives)
+            await self._last_life()
         finally:
-            for task in troubles:
+            for task in (*outside, *lives):
                 task.cancel()
-            await asyncio.gather(*troubles, return_exceptions=True)
+            await asyncio.gather(*outside, *lives, return_exceptions=True)
             await self.cloud.close()
+        return self._told()
+
+    def _troubles(self) -> Iterator[Coroutine[Any, Any, None]]:
+        """Everything that happens to the daemons from outside."""
+        yield self._produce()
+        yield self._take_instances()
+        yield self._jump()
+        for span in self.scenario.droughts:
+            yield self._fault(span, self._out_of_capacity)
+        for span in self.scenario.invalid:
+            yield self._fault(span, self._invalid)
+
+    def _told(self) -> Played:
         played = self.played
-        played.problems += self.audit.problems()
+        played.problems += self.audit.problems(played.daemons)
         played.virtual_seconds = clock.elapsed_seconds()
         played.requests = len(self.audit.request_ids)
         played.jobs = self.audit.jobs()
         played.repeated_share = self.audit.repeated_share()
+        played.digest = self.audit.digest()
         return played
 
     def _image_is_there(self) -> bool:
@@ -115,6 +135,22 @@ class _Play:
         for at_seconds, jump_seconds in sorted(self.scenario.clock_jumps):
             await _sleep_until(at_seconds)
             self.cloud.requests.skew_seconds += jump_seconds
+
+    async def _fault(self, span: tuple[float, float], switch: Callable[[bool], None]) -> None:
+        start_seconds, end_seconds = span
+        await _sleep_until(start_seconds)
+        switch(True)
+        await _sleep_until(end_seconds)
+        switch(False)
+
+    def _out_of_capacity(self, out: bool) -> None:
+        self.cloud.model.set_out_of_capacity(LANE, out, clock.unix_seconds())
+        self.cloud.driver.step()
+
+    def _invalid(self, invalid: bool) -> None:
+        reason = "CLIENT_ERROR - Access denied" if invalid else None
+        self.cloud.model.set_invalid(LANE, reason, clock.unix_seconds())
+        self.cloud.driver.step()
 
     async def _live(self, name: str, start_seconds: float, lives: tuple[Life, ...]) -> None:
         await _sleep_until(start_seconds)
@@ -145,17 +181,16 @@ class _Play:
         line.cut()
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-        self.calls += line.calls.total()
+        self.played.calls += line.calls.total()
         log.info("daemon_ended", daemon=name)
 
-    async def _finish(self) -> None:
-        """A last daemon, and no trouble, until nothing is owed any more."""
-        await _sleep_until(max(one.at_seconds for one in self.scenario.sent))
+    async def _last_life(self) -> None:
+        """A last daemon that nobody kills, until nothing is owed any more."""
         line = self.cloud.line("the last daemon")
         dispatcher = self._dispatcher(line)
         running = asyncio.create_task(dispatcher.run(), name="last daemon")
-        deadline = clock.elapsed_seconds() + PATIENCE_SECONDS
-        while not self.audit.all_settled() and clock.elapsed_seconds() < deadline:
+        deadline = max(clock.elapsed_seconds(), self.scenario.trouble_ends_at) + PATIENCE_SECONDS
+        while not self.audit.is_over() and clock.elapsed_seconds() < deadline:
             await asyncio.wait([running], timeout=LOOK_SECONDS)
             if running.done():
                 break
@@ -167,8 +202,7 @@ class _Play:
             self.played.problems.append("the last daemon did not stop")
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-        self.calls += line.calls.total()
-        self.played.calls = self.calls
+        self.played.calls += line.calls.total()
 
     def _dispatcher(self, line: Line) -> Dispatcher:
         self.played.daemons += 1

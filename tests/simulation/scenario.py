@@ -5,6 +5,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from daemon.embedded.batch.pace import Pace
 from daemon.embedded.sqs.mishaps import Mishaps
 from daemon.settings import Settings
 from daemon.simulation.weather import Forecast, Spell, Weather
@@ -49,18 +50,34 @@ class Scenario:
     mishaps: Mishaps
     spot_losses: tuple[float, ...]
     image_missing: tuple[tuple[float, float], ...]
+    droughts: tuple[tuple[float, float], ...]
+    invalid: tuple[tuple[float, float], ...]
     clock_jumps: tuple[tuple[float, float], ...]
+    events_lost: float | None
+    pace: Pace
     lives: tuple[tuple[float, tuple[Life, ...]], ...] = field(default_factory=tuple)
     """Of each daemon that runs for a while: from when, and its lives one after the other."""
+
+    @property
+    def trouble_ends_at(self) -> float:
+        """When the last message is sent and the last fault is over, in seconds."""
+        spans = (*self.image_missing, *self.droughts, *self.invalid)
+        return max(
+            TROUBLE_SECONDS,
+            *(one.at_seconds for one in self.sent),
+            *(end_seconds for _, end_seconds in spans),
+            *(spell.end_seconds for spell in self.forecast.spells),
+        )
 
 
 def draw(seed: int, requests: int = REQUESTS) -> Scenario:
     """The scenario of a seed."""
     source = random.Random(seed)
     sent, recordings = _requests(source, requests)
+    settings = _settings(source)
     return Scenario(
         seed=seed,
-        settings=_settings(source),
+        settings=settings,
         sent=tuple(sorted(sent, key=lambda one: one.at_seconds)),
         recordings=recordings,
         forecast=_forecast(source),
@@ -71,11 +88,40 @@ def draw(seed: int, requests: int = REQUESTS) -> Scenario:
         ),
         spot_losses=tuple(_spot_losses(source)),
         image_missing=tuple(_spans(source, most=1, longest=2_400)),
+        droughts=tuple(_droughts(source)),
+        invalid=tuple(_spans(source, most=1, longest=2_400)),
+        events_lost=source.choice([0.0, 0.1, 1.0]) if settings.queues.events else None,
+        pace=Pace(
+            evaluate_seconds=2.0,
+            boot_seconds=source.choice([30.0, 90.0, 300.0]),
+            idle_seconds=120.0,
+            retention_seconds=source.choice([7 * 86_400.0, 7 * 86_400.0, 1_200.0]),
+            visible_after_seconds=source.choice([0.0, 2.0, 30.0]),
+        ),
         clock_jumps=tuple(
             (source.uniform(0, TROUBLE_SECONDS), source.uniform(-60, 900))
             for _ in range(source.choice([0, 0, 1, 3]))
         ),
         lives=tuple(_lives(source)),
+    )
+
+
+def calm() -> Scenario:
+    """A world where nothing goes wrong and nobody asks for anything."""
+    return Scenario(
+        seed=0,
+        settings=_settings(random.Random(0)),
+        sent=(),
+        recordings={},
+        forecast=Forecast(),
+        mishaps=Mishaps(),
+        spot_losses=(),
+        image_missing=(),
+        droughts=(),
+        invalid=(),
+        clock_jumps=(),
+        events_lost=None,
+        pace=Pace(evaluate_seconds=2.0, boot_seconds=30.0, idle_seconds=120.0),
     )
 
 
@@ -182,6 +228,14 @@ def _spot_losses(source: random.Random) -> Iterator[float]:
         while at < end:
             yield at
             at += source.expovariate(1 / 20)
+
+
+def _droughts(source: random.Random) -> Iterator[tuple[float, float]]:
+    """When EC2 has no instances: sometimes for so long that messages outlive their visibility."""
+    yield from _spans(source, most=1, longest=3_600)
+    if source.random() < 0.03:
+        start = source.uniform(0, ARRIVAL_SECONDS)
+        yield start, start + 13.5 * 3_600
 
 
 def _spans(source: random.Random, most: int, longest: float) -> Iterator[tuple[float, float]]:

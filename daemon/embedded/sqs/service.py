@@ -122,6 +122,8 @@ class EmbeddedSqs:
             log.info("request_refused", target=target, reason=str(refusal))
             body, headers = write_refusal(refusal)
             return _response(refusal.http_status, body, headers)
+        except web.HTTPException:
+            raise
         except Exception:
             log.exception("request_failed", target=target)
             body = (

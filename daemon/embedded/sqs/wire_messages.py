@@ -146,7 +146,7 @@ def _system_attributes(delivery: Delivery) -> list[tuple[str, str]]:
 
 
 def _asks_for(wanted: str, name: str) -> bool:
-    if wanted in ("All", ".*"):
+    if wanted == "All":
         return True
     return name.startswith(wanted[:-2]) if wanted.endswith(".*") else name == wanted
 

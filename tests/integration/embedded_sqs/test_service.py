@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from typing import Any
 
 import boto3
@@ -13,7 +14,7 @@ from aiohttp import ClientSession
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from daemon.embedded.sqs.service import EmbeddedSqs
+from daemon.embedded.sqs.service import REQUEST_MAX_BYTES, EmbeddedSqs
 
 POLLERS = 8
 MESSAGES = 400
@@ -149,14 +150,14 @@ async def test_a_service_that_stops_ends_its_polls() -> None:
 
 
 def with_dead_letters(sqs: Any) -> tuple[str, str, str]:
-    """URLs of a queue with one message that gives up after one receive, and of its letters."""
+    """A queue with two messages that it gives up after this receive: its URL, and its letters'."""
     letters = str(sqs.create_queue(QueueName="letters")["QueueUrl"])
     arn = sqs.get_queue_attributes(QueueUrl=letters, AttributeNames=["QueueArn"])
     arn = arn["Attributes"]["QueueArn"]
     policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 1})
-    url = fill(sqs, 1)
+    url = fill(sqs, 2)
     sqs.set_queue_attributes(QueueUrl=url, Attributes={"RedrivePolicy": policy})
-    sqs.receive_message(QueueUrl=url, VisibilityTimeout=0)
+    sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0)
     return url, letters, str(arn)
 
 
@@ -170,9 +171,9 @@ async def test_a_dead_letter_ends_a_poll_for_it_and_so_does_its_return(sqs: Any)
             sqs.change_message_visibility(
                 QueueUrl=letters, ReceiptHandle=letter["ReceiptHandle"], VisibilityTimeout=0
             )
-            poll = pollers.submit(sqs.receive_message, QueueUrl=url, WaitTimeSeconds=20)
-            sqs.start_message_move_task(SourceArn=arn)
-            assert poll.result()["Messages"]
+            sqs.start_message_move_task(SourceArn=arn, MaxNumberOfMessagesPerSecond=2)
+            for _ in range(2):
+                assert len(receive(sqs, url, wait_seconds=20)) == 1
 
     async with asyncio.timeout(SOON_SECONDS):
         await asyncio.to_thread(run)
@@ -234,6 +235,16 @@ async def test_what_no_client_of_sqs_would_send_is_refused(
     ):
         assert answer.status == status
         assert json.loads(await answer.read())["__type"] == f"com.amazonaws.sqs#{code}"
+
+
+async def test_a_request_larger_than_any_batch_is_refused(service: EmbeddedSqs) -> None:
+    headers = {"X-Amz-Target": "AmazonSQS.ListQueues"}
+    body = BytesIO(b" " * (REQUEST_MAX_BYTES + 1))
+    async with (
+        ClientSession() as session,
+        session.post(service.endpoint_url, data=body, headers=headers) as answer,
+    ):
+        assert answer.status == 413
 
 
 async def test_the_clock_of_the_service_can_be_another() -> None:

@@ -71,8 +71,11 @@ def test_what_only_looks_like_it_does_not_match(pattern: str, audio: str) -> Non
     assert not may_read(pattern, S3Uri.parse(audio))
 
 
-def test_a_key_that_climbs_matches_nothing_even_if_it_was_never_parsed() -> None:
+def test_what_climbs_or_names_no_object_matches_nothing_even_if_it_was_never_parsed() -> None:
     assert not may_read("s3://calls/in/*", S3Uri("calls", "in/../secret/a.wav"))
+    assert not may_read("s3://calls/in/*", S3Uri("calls", "in/"))
+    assert not may_read("s3://calls/*", S3Uri("calls", ""))
+    assert not may_read("s3://customer-*/in/*", S3Uri("customer-7/x", "in/a.wav"))
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+import structlog
 
 from daemon.systemd import kept_informed
 from tests.listening import Listener
@@ -100,11 +101,17 @@ async def test_without_a_socket_nothing_is_done(
             await asyncio.sleep(0)
 
 
-async def test_a_systemd_that_is_gone_hurts_nobody(tmp_path: Path) -> None:
+async def test_a_systemd_that_is_gone_hurts_nobody_and_is_told_when_it_is_back(
+    tmp_path: Path,
+) -> None:
+    address = str(tmp_path / "notify")
     process = Process()
     process.started.set()
-    async with kept_informed(process, {"NOTIFY_SOCKET": str(tmp_path / "nobody")}):
-        await asyncio.sleep(0)
-    with Listener(str(tmp_path / "nobody")) as listener:
-        async with kept_informed(process, {"NOTIFY_SOCKET": listener.address}):
-            assert await listener.hear("READY") == "1"
+    environment = {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "20000"}
+    with structlog.testing.capture_logs() as lines:
+        async with kept_informed(process, environment):
+            await asyncio.sleep(0)
+            with Listener(address) as listener:
+                assert await listener.hear("WATCHDOG") == "1"
+
+    assert [line["event"] for line in lines] == ["systemd_not_told"], "it is said once"

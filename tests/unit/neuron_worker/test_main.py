@@ -30,7 +30,7 @@ def logging_restored() -> Iterator[None]:
         (WorkerMisconfigured("WHISPER_FLEET_THREADS: no"), 78, "worker_misconfigured"),
         (
             StoreError(S3Uri.parse(ORDER), Reason.STORE_UNAVAILABLE, "away"),
-            70,
+            74,
             "ledger_unreachable",
         ),
         (RuntimeError("a fault"), 70, "worker_broken"),
