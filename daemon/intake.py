@@ -185,7 +185,8 @@ class Intake:
             options=request.options(),
             metadata=request.metadata,
         )
-        longest = max(len(item.transcript(name).key.encode()) for name in item.options.formats)
+        longest_format = max(item.options.formats, key=len)
+        longest = len(item.transcript(longest_format).key.encode())
         if longest > KEY_MAX_BYTES:
             raise Rejected(
                 RejectReason.INVALID_FIELD,
