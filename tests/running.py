@@ -9,10 +9,10 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import boto3
 import tomli_w
@@ -38,7 +38,10 @@ def wait_until(what: str, look: Callable[[], T | None], patience: float = PATIEN
 
 
 class Daemon:
-    """`whisper-fleet daemon` as a process of its own, with its log in memory."""
+    """`whisper-fleet daemon` as a process of its own, with its log in memory.
+
+    It has been started, but may not have said so yet.
+    """
 
     def __init__(self, config: Path) -> None:
         command = [sys.executable, "-m", "daemon", "daemon", "--config", str(config)]
@@ -46,14 +49,22 @@ class Daemon:
         self.log: list[dict[str, Any]] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+
+    def wait_until_started(self) -> Self:
+        """Wait for its `started`; the test fails if it ended instead."""
         try:
             wait_until("the daemon has started or ended", self._started_or_ended)
             assert self.process.poll() is None, f"the daemon ended at once: {self.log}"
         except BaseException:
             self.close()
             raise
+        return self
+
+    @property
+    def url(self) -> str:
+        """Where its monitor listens."""
         listening = self.event("monitor_listening")
-        self.url = listening["url"] if listening else ""
+        return str(listening["url"]) if listening else ""
 
     def _started_or_ended(self) -> bool:
         return self.event("started") is not None or self.process.poll() is not None
@@ -98,12 +109,16 @@ class Daemon:
         self._reader.join(patience)
         return code
 
-    def close(self) -> None:
-        """Leave nothing behind."""
+    def kill(self) -> None:
+        """SIGKILL, if it still runs; its log is complete afterwards."""
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
         self._reader.join()
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        self.kill()
         assert self.process.stderr is not None
         self.process.stderr.close()
 
@@ -111,9 +126,10 @@ class Daemon:
 class Cloud:
     """A small cloud in a thread of its own; clients are boto3's, as any producer's."""
 
-    def __init__(self, cloud: SmallCloud, folder: Path) -> None:
+    def __init__(self, cloud: SmallCloud, folder: Path, loop: asyncio.AbstractEventLoop) -> None:
         self.parts = cloud
         self.folder = folder
+        self._loop = loop
         self.sqs = boto3.client("sqs")
         self.s3 = boto3.client("s3")
         self.batch = boto3.client("batch")
@@ -133,11 +149,23 @@ class Cloud:
     @contextmanager
     def daemon(self, **changes: Mapping[str, object]) -> Iterator[Daemon]:
         """A running daemon."""
-        daemon = Daemon(self.config(**changes))
+        daemon = Daemon(self.config(**changes)).wait_until_started()
         try:
             yield daemon
         finally:
             daemon.close()
+
+    @contextmanager
+    def outage(self) -> Iterator[None]:
+        """Nothing of the cloud answers while the block runs; it loses nothing, and jobs run on."""
+        self._await(self.parts.services.cut_off())
+        try:
+            yield
+        finally:
+            self._await(self.parts.services.restore())
+
+    def _await(self, work: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE_SECONDS)
 
     def put(self, key: str, content: bytes) -> str:
         """Put a recording; its location."""
@@ -209,13 +237,13 @@ class Cloud:
 @contextmanager
 def running_cloud(folder: Path, cores: int = 2) -> Iterator[Cloud]:
     """A small cloud while the block runs; AWS variables of this process point at it."""
-    ready: list[SmallCloud | BaseException] = []
+    ready: list[Cloud | BaseException] = []
     up, down = threading.Event(), threading.Event()
 
     async def run() -> None:
         try:
             async with small_cloud(cores=cores, model="tiny.en", work_folder=folder) as cloud:
-                ready.append(cloud)
+                ready.append(Cloud(cloud, folder, asyncio.get_running_loop()))
                 up.set()
                 await asyncio.to_thread(down.wait)
         except BaseException as error:
@@ -230,7 +258,7 @@ def running_cloud(folder: Path, cores: int = 2) -> Iterator[Cloud]:
         cloud = ready[0]
         if isinstance(cloud, BaseException):
             raise cloud
-        yield Cloud(cloud, folder)
+        yield cloud
     finally:
         down.set()
         thread.join()

@@ -160,7 +160,7 @@ async def transcribe(
             wall_seconds=time.monotonic() - started,
             orders=int(dispatcher.metrics.total("orders_submitted_total")),
             retries=int(dispatcher.metrics.total("requests_retried_total")),
-            figures=cloud.batch.figures(),
+            figures=cloud.services.batch.figures(),
         )
 
 

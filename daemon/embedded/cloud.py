@@ -1,6 +1,6 @@
 """The small cloud: SQS, S3 and Batch on one machine, over real HTTP.
 
-S3 is moto's server; SQS is `daemon.embedded.sqs` and Batch `daemon.embedded.batch`. S3's event
+S3 is `daemon.embedded.s3`, SQS `daemon.embedded.sqs` and Batch `daemon.embedded.batch`. S3's event
 notifications reach SQS through `daemon.embedded.notifications`, which takes the place of moto's own
 in this process. Inside `small_cloud` the usual AWS variables of this process point at it, so every
 client made there is the one of production.
@@ -11,7 +11,6 @@ survives it.
 
 import asyncio
 import json
-import logging
 import os
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -20,15 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from moto.core.base_backend import BackendDict
-from moto.core.model_instances import reset_model_data
-from moto.server import ThreadedMotoServer
-
 from daemon import catalogue
 from daemon.aws.clients import Clients, connect
 from daemon.embedded.batch.service import EmbeddedBatch
 from daemon.embedded.event_rule import job_end_rule
 from daemon.embedded.notifications import Deliver, s3_notifications
+from daemon.embedded.s3 import EmbeddedS3
 from daemon.embedded.sqs.model import Account
 from daemon.embedded.sqs.service import EmbeddedSqs
 from daemon.settings import ENVIRONMENT_PREFIX
@@ -54,6 +50,23 @@ JOB_TIMEOUT_SECONDS = 6 * 3600
 
 
 @dataclass(frozen=True, slots=True)
+class Services:
+    """What answers; each alone, or all of them, can be cut off and restored."""
+
+    s3: EmbeddedS3
+    sqs: EmbeddedSqs
+    batch: EmbeddedBatch
+
+    async def cut_off(self) -> None:
+        """Break all connections and refuse new ones. No state is lost, and jobs run on."""
+        await asyncio.gather(self.s3.cut_off(), self.sqs.cut_off(), self.batch.cut_off())
+
+    async def restore(self) -> None:
+        """Answer again, where they did before."""
+        await asyncio.gather(self.s3.restore(), self.sqs.restore(), self.batch.restore())
+
+
+@dataclass(frozen=True, slots=True)
 class SmallCloud:
     """What was set up, by name."""
 
@@ -64,7 +77,7 @@ class SmallCloud:
     job_definition: str
     compute_environment: str
     max_vcpus: int
-    batch: EmbeddedBatch
+    services: Services
     environment: Mapping[str, str]
 
 
@@ -74,33 +87,23 @@ async def small_cloud(*, cores: int, model: str, work_folder: Path) -> AsyncIter
 
     `cores` must be even: instances are `inf2.xlarge`, one chip of two cores each.
     """
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    moto = ThreadedMotoServer(ip_address=HOST, port=0, verbose=False)
-    moto.start()
-    try:
-        account = Account(region=REGION)
-        async with EmbeddedSqs(host=HOST, account=account) as sqs:
-            environment = _aws_variables(
-                "http://{}:{}".format(*moto.get_host_and_port()), sqs.endpoint_url
-            )
-            threads = max(1, len(os.sched_getaffinity(0)) // cores)
-            async with EmbeddedBatch(
-                host=HOST,
-                log_folder=work_folder / "jobs",
-                environment=_worker_environment(environment, threads),
-                boot_seconds=BOOT_SECONDS,
-                notify=job_end_rule(sqs.deliver, account.arn(EVENTS_QUEUE)),
-            ) as batch:
-                environment["AWS_ENDPOINT_URL_BATCH"] = batch.endpoint_url
-                with _process_environment(environment), s3_notifications(_to_queues_of(sqs)):
-                    async with connect() as clients:
-                        cloud = await _furnish(clients, batch, cores, model, environment)
-                    yield cloud
-    finally:
-        moto.stop()
-        # moto keeps its state in the process: the next small cloud must not find this one's.
-        BackendDict.reset()
-        reset_model_data()
+    account = Account(region=REGION)
+    async with EmbeddedS3(host=HOST) as s3, EmbeddedSqs(host=HOST, account=account) as sqs:
+        environment = _aws_variables(s3.endpoint_url, sqs.endpoint_url)
+        threads = max(1, len(os.sched_getaffinity(0)) // cores)
+        async with EmbeddedBatch(
+            host=HOST,
+            log_folder=work_folder / "jobs",
+            environment=_worker_environment(environment, threads),
+            boot_seconds=BOOT_SECONDS,
+            notify=job_end_rule(sqs.deliver, account.arn(EVENTS_QUEUE)),
+        ) as batch:
+            environment["AWS_ENDPOINT_URL_BATCH"] = batch.endpoint_url
+            with _process_environment(environment), s3_notifications(_to_queues_of(sqs)):
+                async with connect() as clients:
+                    services = Services(s3, sqs, batch)
+                    cloud = await _furnish(clients, services, cores, model, environment)
+                yield cloud
 
 
 def _to_queues_of(sqs: EmbeddedSqs) -> Deliver:
@@ -151,7 +154,7 @@ def _process_environment(wanted: Mapping[str, str]) -> Iterator[None]:
 
 async def _furnish(
     clients: Clients,
-    batch: EmbeddedBatch,
+    services: Services,
     cores: int,
     model: str,
     environment: Mapping[str, str],
@@ -191,7 +194,7 @@ async def _furnish(
         job_definition=definition["jobDefinitionArn"],
         compute_environment=lane,
         max_vcpus=max_vcpus,
-        batch=batch,
+        services=services,
         environment=environment,
     )
 

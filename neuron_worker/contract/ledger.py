@@ -19,6 +19,8 @@ from pydantic import AfterValidator, Field
 
 _URI = re.compile(r"^s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(?P<key>.*)$", re.DOTALL)
 
+_CONTROL = re.compile(r"[\x00-\x1f]")
+
 KEY_MAX_BYTES = 1_024
 """S3's bound on an object key, in UTF-8 bytes.
 
@@ -42,7 +44,7 @@ class S3Uri:
         key = match["key"]
         if len(key.encode()) > KEY_MAX_BYTES:
             raise ValueError(f"the key is longer than S3's {KEY_MAX_BYTES} bytes")
-        if any(ord(character) < 0x20 for character in key):
+        if _CONTROL.search(key):
             raise ValueError("the key holds a control character")
         if ".." in key.split("/"):
             raise ValueError("the key holds a '..' part")

@@ -1,11 +1,16 @@
 """The small cloud itself."""
 
 import os
+import socket
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import boto3
 import pytest
+from botocore.config import Config
+from botocore.exceptions import EndpointConnectionError
 
-from tests.running import running_cloud
+from tests.running import Cloud, running_cloud
 
 
 def test_a_cloud_begins_empty_whatever_the_one_before_it_held(tmp_path: Path) -> None:
@@ -30,3 +35,38 @@ def test_a_cloud_never_speaks_to_the_account_of_the_shell(
         assert "AWS_SESSION_TOKEN" not in os.environ
         assert "WHISPER_FLEET_QUEUES__REQUESTS" not in os.environ
     assert os.environ["AWS_PROFILE"] == "production"
+
+
+def test_a_cloud_that_was_out_of_reach_is_where_it_was_and_knows_what_it_knew(
+    cloud: Cloud,
+) -> None:
+    cloud.put("kept.wav", b"x")
+    cloud.send("kept")
+    at_once = Config(retries={"total_max_attempts": 1})
+    s3, sqs, batch = (boto3.client(name, config=at_once) for name in ("s3", "sqs", "batch"))
+    calls = [s3.list_buckets, sqs.list_queues, batch.describe_job_queues]
+    with socket.create_connection(_address(s3.meta.endpoint_url)) as idle:
+        for call in calls:
+            call()
+
+        with cloud.outage():
+            assert idle.recv(1) == b"", "a connection survived"
+            for call in calls:
+                with pytest.raises(EndpointConnectionError):
+                    call()
+                with pytest.raises(EndpointConnectionError):
+                    call()
+            with socket.socket() as other, pytest.raises(OSError, match="in use"):
+                other.bind(_address(sqs.meta.endpoint_url))
+
+    for call in calls:
+        call()
+    assert cloud.read("s3://recordings/kept.wav") == b"x"
+    assert cloud.take_requests() == ["kept"]
+
+
+def _address(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
+    assert parts.hostname
+    assert parts.port
+    return parts.hostname, parts.port

@@ -57,7 +57,7 @@ async def test_systemd_hears_of_the_real_daemon_from_start_to_stop(
         monkeypatch.setenv("NOTIFY_SOCKET", listener.address)
         monkeypatch.setenv("WATCHDOG_USEC", "500000")
         monkeypatch.delenv("WATCHDOG_PID", raising=False)
-        daemon = await asyncio.to_thread(Daemon, cloud.config())
+        daemon = Daemon(cloud.config())
         try:
             assert await listener.hear("READY") == "1"
             assert await listener.hear("STATUS") == "0 held, 0 under way in 0 orders, lanes " + (

@@ -162,4 +162,4 @@ def test_a_daemon_with_wrong_settings_says_which_and_ends(cloud: Cloud) -> None:
     config = cloud.config(intake={"wait_seconds": 99})
 
     with pytest.raises(AssertionError, match=r"ended at once.*intake\.wait_seconds"):
-        Daemon(config)
+        Daemon(config).wait_until_started()

@@ -21,7 +21,7 @@ from daemon.embedded.batch.arns import Arns
 from daemon.embedded.batch.descriptions import Document
 from daemon.embedded.batch.driver import Driver
 from daemon.embedded.batch.effects import Changed
-from daemon.embedded.batch.executor import SubprocessExecutor
+from daemon.embedded.batch.executor import Executor, SubprocessExecutor
 from daemon.embedded.batch.figures import Figures
 from daemon.embedded.batch.job_events import job_state_change
 from daemon.embedded.batch.limits import STOP_GRACE_SECONDS
@@ -30,6 +30,7 @@ from daemon.embedded.batch.operations import perform
 from daemon.embedded.batch.pace import Pace
 from daemon.embedded.batch.protocol import Protocol
 from daemon.embedded.batch.throttle import Allowance, Throttle
+from daemon.embedded.front import Address, Front
 from daemon.embedded.refusals import RefusedError
 
 log = structlog.get_logger(__name__)
@@ -42,8 +43,9 @@ class EmbeddedBatch:
     `log_folder`, each to the file that its `logStreamName` names. `cpus` are the CPUs of this
     machine that jobs may use, by default all that this process may. Port 0 takes a free one;
     `endpoint_url` says which. Operations are throttled that have an allowance. `notify` is handed
-    every "Batch Job State Change" as EventBridge would get it. On leaving, no process of a job is
-    left behind.
+    every "Batch Job State Change" as EventBridge would get it, `heard` the name of every operation
+    that is asked for. `executor` runs the jobs in another way than as processes. On leaving, no
+    process of a job is left behind.
     """
 
     def __init__(
@@ -60,6 +62,8 @@ class EmbeddedBatch:
         visible_after_seconds: float = 0.0,
         allowances: Mapping[str, Allowance] | None = None,
         notify: Callable[[Document], None] | None = None,
+        heard: Callable[[str], None] = lambda _: None,
+        executor: Executor | None = None,
         arns: Arns | None = None,
     ) -> None:
         pace = Pace(
@@ -73,22 +77,20 @@ class EmbeddedBatch:
         )
         self._throttle = Throttle(allowances or {})
         self._notify = notify
+        self._heard = heard
+        self._executor = executor
         self._log_folder = log_folder
         self._environment = environment
         self._cpus = tuple(cpus or available_cpus())
-        self._host = host
-        self._port = port
+        self._front = Front(Address(host, port), self._handle)
         self._protocol = Protocol()
 
     async def __aenter__(self) -> Self:
-        executor = SubprocessExecutor(self._log_folder, self._environment, self._cpus)
+        executor = self._executor or SubprocessExecutor(
+            self._log_folder, self._environment, self._cpus
+        )
         self._driver = Driver(self._model, executor, on_change=self._tell)
-        application = web.Application()
-        application.router.add_route("*", "/{path:.*}", self._handle)
-        self._runner = web.AppRunner(application, access_log=None)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, self._host, self._port).start()
-        self._port = self._runner.addresses[0][1]
+        await self._front.listen()
         log.info("embedded_batch_started", endpoint_url=self.endpoint_url)
         return self
 
@@ -98,14 +100,24 @@ class EmbeddedBatch:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._runner.cleanup()
+        await self._front.close()
         await self._driver.close()
         log.info("embedded_batch_stopped")
 
     @property
     def endpoint_url(self) -> str:
         """Where the service listens, for a client's `endpoint_url` or AWS_ENDPOINT_URL_BATCH."""
-        return f"http://{self._host}:{self._port}"
+        return self._front.url
+
+    async def cut_off(self) -> None:
+        """Break all connections and refuse new ones, until restored; jobs run on."""
+        await self._front.cut_off()
+        log.info("embedded_batch_cut_off")
+
+    async def restore(self) -> None:
+        """Listen again, where it did before."""
+        await self._front.listen()
+        log.info("embedded_batch_restored")
 
     def figures(self) -> Figures:
         """How much of the fleet has been used until now."""
@@ -136,6 +148,7 @@ class EmbeddedBatch:
             operation, parameters = self._protocol.read(
                 request.method, url.raw_path, url.raw_query_string, body
             )
+            self._heard(operation)
             now_seconds = self._driver.now_seconds()
             self._throttle.admit(operation, now_seconds)
             answer = perform(self._model, operation, parameters, len(body), now_seconds)

@@ -16,10 +16,12 @@ from uuid import uuid4
 import structlog
 from aiohttp import web
 
+from daemon.embedded.front import Address, Front
 from daemon.embedded.sqs import limits
 from daemon.embedded.sqs.context import Context, Document
 from daemon.embedded.sqs.errors import OverLimitError, SqsError
 from daemon.embedded.sqs.message_operations import wait_seconds
+from daemon.embedded.sqs.messages import Counts
 from daemon.embedded.sqs.model import Account, SqsModel
 from daemon.embedded.sqs.operations import perform
 from daemon.embedded.sqs.protocol import CONTENT_TYPE, Protocol, write_refusal
@@ -34,7 +36,8 @@ log = structlog.get_logger(__name__)
 class EmbeddedSqs:
     """Amazon SQS on this machine, from entering the context to leaving it.
 
-    Port 0 takes a free one; `endpoint_url` says which. `clock` tells Unix seconds.
+    Port 0 takes a free one; `endpoint_url` says which. `clock` tells Unix seconds. `heard` is told
+    the name of every operation that is asked for.
     """
 
     def __init__(
@@ -46,25 +49,20 @@ class EmbeddedSqs:
         source: random.Random | None = None,
         clock: Callable[[], float] = time.time,
         in_flight_max: int = limits.IN_FLIGHT_MAX,
+        heard: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._model = SqsModel(
             account or Account(), source or random.SystemRandom(), in_flight_max=in_flight_max
         )
-        self._host = host
-        self._port = port
+        self._front = Front(Address(host, port), self._handle, call_max_bytes=REQUEST_MAX_BYTES)
         self._clock = clock
+        self._heard = heard
         self._protocol = Protocol()
         self._changed = asyncio.Event()
         self._stopping = False
 
     async def __aenter__(self) -> Self:
-        application = web.Application(client_max_size=REQUEST_MAX_BYTES)
-        application.router.add_route("*", "/{path:.*}", self._handle)
-        application.on_shutdown.append(self._end_polls)
-        self._runner = web.AppRunner(application, access_log=None, handler_cancellation=True)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, self._host, self._port).start()
-        self._port = self._runner.addresses[0][1]
+        await self._front.listen()
         self._context = Context(self._model, self.endpoint_url)
         log.info("embedded_sqs_started", endpoint_url=self.endpoint_url)
         return self
@@ -75,13 +73,25 @@ class EmbeddedSqs:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._runner.cleanup()
+        self._stopping = True
+        self._wake_polls()
+        await self._front.close()
         log.info("embedded_sqs_stopped")
 
     @property
     def endpoint_url(self) -> str:
         """Where the service listens, for a client's `endpoint_url` or AWS_ENDPOINT_URL_SQS."""
-        return f"http://{self._host}:{self._port}"
+        return self._front.url
+
+    async def cut_off(self) -> None:
+        """Break all connections, also those of long polls, and refuse new ones, until restored."""
+        await self._front.cut_off()
+        log.info("embedded_sqs_cut_off")
+
+    async def restore(self) -> None:
+        """Listen again, where it did before."""
+        await self._front.listen()
+        log.info("embedded_sqs_restored")
 
     def deliver(self, queue_arn: str, body: str) -> None:
         """Send a message for another service of the cloud; what cannot be sent is only logged."""
@@ -96,10 +106,18 @@ class EmbeddedSqs:
             return
         self._wake_polls()
 
+    def counts(self, queue_arn: str) -> Counts:
+        """How many messages a queue has; KeyError where there is no such queue."""
+        queue = self._model.find(queue_arn)
+        if queue is None:
+            raise KeyError(queue_arn)
+        return queue.counts(self._clock())
+
     async def _handle(self, request: web.Request) -> web.Response:
         target = request.headers.get("X-Amz-Target", "")
         try:
             operation, parameters = self._protocol.read(target, await request.read())
+            self._heard(operation)
             if operation == "ReceiveMessage":
                 answer = await self._receive(parameters)
             else:
@@ -157,10 +175,6 @@ class EmbeddedSqs:
     def _wake_polls(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
-
-    async def _end_polls(self, _: web.Application) -> None:
-        self._stopping = True
-        self._wake_polls()
 
 
 def _response(status: int, body: bytes, headers: dict[str, str]) -> web.Response:

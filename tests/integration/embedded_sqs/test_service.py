@@ -12,7 +12,7 @@ import boto3
 import pytest
 from aiohttp import ClientSession
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ConnectionClosedError
 
 from daemon.embedded.sqs.service import REQUEST_MAX_BYTES, EmbeddedSqs
 
@@ -147,6 +147,27 @@ async def test_a_service_that_stops_ends_its_polls() -> None:
             poll = asyncio.create_task(asyncio.to_thread(receive, sqs, url, 20))
             await asked.wait()
         assert await poll == []
+
+
+async def test_a_service_that_is_cut_off_breaks_its_polls_and_keeps_its_messages() -> None:
+    asked = asyncio.Event()
+
+    def clock() -> float:
+        asked.set()
+        return time.time()
+
+    async with asyncio.timeout(SOON_SECONDS), EmbeddedSqs(clock=clock) as service:
+        sqs = client_of(service)
+        full = await asyncio.to_thread(fill, sqs, 1, "full")
+        url = await asyncio.to_thread(fill, sqs, 0)
+        asked.clear()
+        poll = asyncio.create_task(asyncio.to_thread(receive, sqs, url, 20))
+        await asked.wait()
+        await service.cut_off()
+        with pytest.raises(ConnectionClosedError):
+            await poll
+        await service.restore()
+        assert len(await asyncio.to_thread(receive, sqs, full)) == 1
 
 
 def with_dead_letters(sqs: Any) -> tuple[str, str, str]:
