@@ -102,13 +102,14 @@ class Reconciler:
     async def _settle_ended(self, opened: OpenOrder, shard_index: int, end: JobEnd) -> None:
         order = opened.order
         report = await self._report(opened, shard_index)
-        cause = cause_of(end)
-        if report is None and cause.suspect is not Reason.INTERRUPTED:
-            self.breakers.failed(order.lane, order.order_id, cause.words)
         outcomes = end_of_shard(order, shard_index, report, end, self.clock())
         reported = report.outcomes if report else ()
         await self.settlement.settle((*reported, *outcomes), order.lane, opened.job_of)
+        # Only now: a shard that is settled a second time has failed once.
         opened.ended_shards.add(shard_index)
+        cause = cause_of(end)
+        if report is None and cause.suspect is not Reason.INTERRUPTED:
+            self.breakers.failed(order.lane, order.order_id, cause.words)
 
     async def _report(self, opened: OpenOrder, shard_index: int) -> ShardReport | None:
         uri = self.ledger.report(opened.order.order_id, shard_index)
