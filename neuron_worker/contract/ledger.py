@@ -13,6 +13,7 @@ however many orders there have ever been.
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field
@@ -27,6 +28,9 @@ KEY_MAX_BYTES = 1_024
 Source: docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
 """
 
+PARSED_MAX = 256
+"""Locations whose reading is remembered: a request's are read again at each of its stations."""
+
 
 @dataclass(frozen=True, slots=True)
 class S3Uri:
@@ -36,6 +40,7 @@ class S3Uri:
     key: str
 
     @classmethod
+    @lru_cache(maxsize=PARSED_MAX)
     def parse(cls, text: str) -> Self:
         """Read `s3://bucket/key`. ValueError says what is wrong with anything else."""
         match = _URI.match(text)
