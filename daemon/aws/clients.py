@@ -33,12 +33,14 @@ class Clients:
 async def connect(observer: Observer | None = None) -> AsyncIterator[Clients]:
     """Open the clients, and close them at the end; the observer is told of every call.
 
-    Retries are ours (see `calls`): botocore's own would hide throttling and add up with ours.
+    Retries are ours (see `calls`): botocore's own would hide throttling and add up with ours. What
+    we send is typed, so that botocore need not check its shape each time.
     """
     config = AioConfig(
         max_pool_connections=CONNECTIONS_MAX,
         read_timeout=READ_TIMEOUT_SECONDS,
         retries={"total_max_attempts": 1},
+        parameter_validation=False,
     )
     session = get_session()
     async with AsyncExitStack() as stack:

@@ -34,7 +34,7 @@ async def test_an_order_that_was_not_closed_whole_is_closed_by_a_later_round(
     # Before it: the reports' listing, two readings, a delete of the message.
     calls = shop.core.line
     calls.log.clear()
-    calls.fail("", Unavailable("s3", "no answer"), heard=heard, spared=4 + call)
+    calls.fail("", Unavailable("s3", "no answer"), heard=heard, spared=3 + call)
     with pytest.raises(Unavailable):
         await shop.round()
     await shop.round()
