@@ -10,7 +10,7 @@ from daemon.aws.limits import QUEUE_BATCH_MAX
 from daemon.embedded.sqs.errors import OverLimitError, SqsError
 from daemon.embedded.sqs.messages import Delivery, MessageAttribute
 from daemon.embedded.sqs.queue import Queue as QueueModel
-from daemon.ports import Outgoing, QueueDepth, Received, Throttled
+from daemon.ports import Outgoing, QueueDepth, Received, Throttled, Unavailable
 from daemon.simulation.clock import unix_seconds
 from daemon.simulation.line import Line
 
@@ -149,8 +149,14 @@ class SimulatedQueue:
         return failed
 
     def _send(self, messages: Sequence[Outgoing]) -> None:
+        refused = []
         for message in messages:
-            self._shared.send(message)
+            try:
+                self._shared.send(message)
+            except SqsError as error:
+                refused.append(str(error))
+        if refused:
+            raise Unavailable("sqs", f"messages were not accepted: {refused}")
 
     def _failed(self, handles: Sequence[str], act: Callable[[str], None]) -> set[str]:
         return {handle for handle in handles if not self._done(handle, act)}
