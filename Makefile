@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: demo test lint schema bench chaos mutations endurance xla-check lock clean
+.PHONY: demo test lint schema bench bench-dispatch chaos mutations endurance xla-check lock clean
 
 demo: $(INSTALLED)  ## Transcribe the shipped recordings through the whole path.
 	$(BIN)/whisper-fleet local run tests/recordings --out transcripts --formats txt,json,srt,vtt --overwrite
@@ -30,6 +30,9 @@ bench: $(INSTALLED) .bench-venv/installed  ## Measure the worker and its peers: 
 	.bench-venv/bin/python -m tests.bench --worker-python $(BIN)/python --out $(OUT) \
 		--cache .bench-cache --repetitions $(REPETITIONS) --threads $(THREADS) \
 		$(if $(ENGINES),--engines "$(ENGINES)") $(if $(SPEECH),--speech $(SPEECH))
+
+bench-dispatch: $(INSTALLED)  ## Measure the daemon and a loop over boto3: takes some minutes, and the machine.
+	$(BIN)/python -m tests.dispatch_bench --out $(OUT) --repetitions $(REPETITIONS)
 
 SEEDS ?= 100
 FIRST_SEED ?= 1

@@ -176,7 +176,8 @@ class Intake:
         )
         if refusal is not None:
             raise Rejected(RejectReason.LOCATION_NOT_ALLOWED, refusal, request.request_id)
-        item = WorkItem(
+        # All of it was checked as part of the request.
+        item = WorkItem.model_construct(
             request_id=request.request_id or request.content_id() or message_id,
             audio=request.audio,
             audio_version=request.audio_version,
@@ -184,7 +185,8 @@ class Intake:
             options=request.options(),
             metadata=request.metadata,
         )
-        longest = max(len(item.transcript(name).key.encode()) for name in item.options.formats)
+        longest_format = max(item.options.formats, key=len)
+        longest = len(item.transcript(longest_format).key.encode())
         if longest > KEY_MAX_BYTES:
             raise Rejected(
                 RejectReason.INVALID_FIELD,

@@ -20,7 +20,7 @@ from daemon.orders import OpenOrder, Orders
 from daemon.outstanding import Outstanding
 from daemon.ports import Batch, Job, JobEnd, JobStatus, Store
 from daemon.settle import Settlement
-from neuron_worker.contract import Ledger, Reason, ShardReport
+from neuron_worker.contract import Ledger, Order, Reason, ShardReport
 
 log = structlog.get_logger()
 
@@ -100,15 +100,25 @@ class Reconciler:
                 opened.report_etags[shard_index] = entry.etag
 
     async def _settle_ended(self, opened: OpenOrder, shard_index: int, end: JobEnd) -> None:
+        if self._is_owed(opened.order, shard_index):
+            await self._settle_left(opened, shard_index, end)
+        opened.ended_shards.add(shard_index)
+
+    def _is_owed(self, order: Order, shard_index: int) -> bool:
+        """Whether a request of the shard has not been settled yet."""
+        owed = (self.outstanding.get(item.request_id) for item in order.shards[shard_index].items)
+        return any(one is not None and one.order_id == order.order_id for one in owed)
+
+    async def _settle_left(self, opened: OpenOrder, shard_index: int, end: JobEnd) -> None:
         order = opened.order
         report = await self._report(opened, shard_index)
-        cause = cause_of(end)
-        if report is None and cause.suspect is not Reason.INTERRUPTED:
-            self.breakers.failed(order.lane, order.order_id, cause.words)
         outcomes = end_of_shard(order, shard_index, report, end, self.clock())
         reported = report.outcomes if report else ()
         await self.settlement.settle((*reported, *outcomes), order.lane, opened.job_of)
-        opened.ended_shards.add(shard_index)
+        # Only now: a shard that is settled a second time has failed once.
+        cause = cause_of(end)
+        if report is None and cause.suspect is not Reason.INTERRUPTED:
+            self.breakers.failed(order.lane, order.order_id, cause.words)
 
     async def _report(self, opened: OpenOrder, shard_index: int) -> ShardReport | None:
         uri = self.ledger.report(opened.order.order_id, shard_index)

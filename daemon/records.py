@@ -33,10 +33,10 @@ class Records:
         """
 
         def added(record: Record) -> Record:
-            known = any(known.order_id == outcome.order_id for known in record.outcomes)
+            before = record.outcomes if record.dead_lettered_at is None else ()
+            known = any(known.order_id == outcome.order_id for known in before)
             if known or record.done or record.given_up_since(asked_at):
                 return record
-            before = record.outcomes if record.dead_lettered_at is None else ()
             return Record(request_id=record.request_id, outcomes=(*before, outcome))
 
         return await self._change(outcome.request_id, added)

@@ -7,9 +7,9 @@ becomes of a job.
 import asyncio
 import json
 import random
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 from daemon.catalogue import instance_type
 from daemon.dispatcher import Dispatcher
@@ -19,17 +19,15 @@ from daemon.ports import Batch, Outgoing
 from daemon.settings import Settings
 from daemon.simulation import clock
 from daemon.simulation.cloud import SimulatedCloud
-from daemon.simulation.line import Killed, Line
-from daemon.simulation.weather import Forecast, Weather
 from neuron_worker.contract import Ledger, Order, Outcome, OutcomeKind, Reason, Record, S3Uri
-
-T = TypeVar("T")
+from tests.scripted_services import CALM, ScriptedLine
 
 PROFILE = "tiny.en"
 LANE = "lane"
 LEDGER = Ledger(S3Uri.parse("s3://ledger/"))
-CALM = Forecast(Weather(slowest_seconds=0.0))
 NEVER_SECONDS = 1e9
+VISIBILITY_SECONDS = 600
+"""What the daemon hides a message for, by the usual settings."""
 
 
 def settings(**tables: dict[str, Any]) -> Settings:
@@ -48,112 +46,10 @@ def settings(**tables: dict[str, Any]) -> Settings:
                 "max_vcpus": 40,
             }
         ],
-        "intake": {"wait_seconds": 0},
+        "intake": {"wait_seconds": 0, "visibility_seconds": VISIBILITY_SECONDS},
         "retries": {"attempts_max": 3, "infrastructure_attempts_max": 5, "backoff_seconds": 30},
     }
     return Settings.model_validate({**document, **tables})
-
-
-@dataclass
-class _Script:
-    operation: str
-    act: Callable[[], Awaitable[None]]
-    heard: bool
-    spared: int
-    times: int
-
-
-@dataclass
-class Pause:
-    """A call that waits: `reached` says that it does, `over` lets it go on."""
-
-    reached: asyncio.Event = field(default_factory=asyncio.Event)
-    over: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def wait(self) -> None:
-        """What the call does."""
-        self.reached.set()
-        await self.over.wait()
-
-
-class ScriptedLine(Line):
-    """A line on which a test says what goes wrong; `log` names every call that was made.
-
-    An operation of "" is any. What is `heard` is carried out before it goes wrong. So many calls of
-    the operation as are `spared` go well first.
-    """
-
-    def __init__(self, name: str, forecast: Forecast = CALM) -> None:
-        super().__init__(name, random.Random(0), forecast)
-        self.log: list[str] = []
-        self._scripts: list[_Script] = []
-
-    def fail(
-        self,
-        operation: str,
-        error: BaseException,
-        *,
-        heard: bool = False,
-        spared: int = 0,
-        times: int = 1,
-    ) -> None:
-        """Have calls fail."""
-
-        async def act() -> None:
-            if isinstance(error, Killed):
-                self.cut()
-            raise error
-
-        self.do(operation, act, heard=heard, spared=spared, times=times)
-
-    def do(
-        self,
-        operation: str,
-        act: Callable[[], Awaitable[None]],
-        *,
-        heard: bool = False,
-        spared: int = 0,
-        times: int = 1,
-    ) -> None:
-        """Have something done around calls."""
-        self._scripts.append(_Script(operation, act, heard, spared, times))
-
-    def die(self, call: int, *, heard: bool) -> None:
-        """Kill the process around its call of that number, counted from 0."""
-        self.fail("", Killed(self.name), heard=heard, spared=call)
-
-    def pause(self, operation: str, *, heard: bool = False, spared: int = 0) -> Pause:
-        """Have a call wait."""
-        pause = Pause()
-        self.do(operation, pause.wait, heard=heard, spared=spared)
-        return pause
-
-    def heal(self) -> None:
-        """Nothing goes wrong any more."""
-        self._scripts.clear()
-
-    async def call(self, service: str, operation: str, effect: Callable[[], T]) -> T:
-        """Have something carried out by a service, if the script says nothing else."""
-        self.log.append(operation)
-        script = self._next(operation)
-        if script is not None and not script.heard:
-            await script.act()
-        answer = await super().call(service, operation, effect)
-        if script is not None and script.heard:
-            await script.act()
-        return answer
-
-    def _next(self, operation: str) -> _Script | None:
-        due = None
-        for script in self._scripts:
-            if script.operation not in ("", operation) or not script.times:
-                continue
-            if script.spared:
-                script.spared -= 1
-            elif due is None:
-                script.times -= 1
-                due = script
-        return due
 
 
 class Services:
@@ -217,6 +113,11 @@ class Services:
         contents = (self.objects.get(entry.uri) for entry in listed)
         return [Order.model_validate_json(found[0]) for found in contents if found]
 
+    async def lose_a_receive(self) -> None:
+        """A daemon receives messages and dies; they come back after a while."""
+        await Core(self, "gone").intake.poll()
+        await asyncio.sleep(VISIBILITY_SECONDS + 1)
+
 
 class Core:
     """One daemon's parts, without its loops."""
@@ -246,6 +147,12 @@ class Core:
         self.reconciler = dispatcher._reconciler
         self.settlement = self.reconciler.settlement
         self.records = self.settlement.records
+
+    async def take(self) -> list[str]:
+        """Take all messages that there are; the ids of the requests that are held then."""
+        while await self.intake.poll():
+            pass
+        return [owed.item.request_id for owed in self.outstanding.held()]
 
     async def place(self, *shards: str) -> None:
         """Order what is held; each word names the requests of one shard."""

@@ -15,6 +15,9 @@ CONNECTIONS_MAX = 50
 READ_TIMEOUT_SECONDS = LONG_POLL_MAX_SECONDS + 10
 """A long poll is answered within its wait; anything slower is a broken connection."""
 
+USER_AGENT = "whisper-fleet"
+"""What CloudTrail and access logs call us. botocore's own is put together twice for every call."""
+
 
 @dataclass(frozen=True, slots=True)
 class Clients:
@@ -33,12 +36,15 @@ class Clients:
 async def connect(observer: Observer | None = None) -> AsyncIterator[Clients]:
     """Open the clients, and close them at the end; the observer is told of every call.
 
-    Retries are ours (see `calls`): botocore's own would hide throttling and add up with ours.
+    Retries are ours (see `calls`): botocore's own would hide throttling and add up with ours. What
+    we send is typed, so that botocore need not check its shape each time.
     """
     config = AioConfig(
         max_pool_connections=CONNECTIONS_MAX,
         read_timeout=READ_TIMEOUT_SECONDS,
         retries={"total_max_attempts": 1},
+        parameter_validation=False,
+        user_agent=USER_AGENT,
     )
     session = get_session()
     async with AsyncExitStack() as stack:

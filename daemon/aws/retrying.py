@@ -104,6 +104,17 @@ async def retrying(
     deadline has come and no attempt was heard, `Unavailable` when one may have been, and `Refused`
     when trying again cannot help.
     """
+    try:
+        # Nearly every call ends here, and tenacity takes as long as signing does.
+        return await attempt()
+    except Exception as error:
+        failed: list[Exception] = [error]
+
+    async def next_attempt() -> T:
+        if failed:
+            raise failed.pop()
+        return await attempt()
+
     loop = asyncio.get_running_loop()
     maybe_heard = False
 
@@ -132,7 +143,7 @@ async def retrying(
         reraise=True,
     )
     try:
-        return await attempts(attempt)
+        return await attempts(next_attempt)
     except Exception as error:
         text = str(error) or type(error).__name__
         code = _code(error) if isinstance(error, ClientError) else ""

@@ -13,17 +13,23 @@ however many orders there have ever been.
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field
 
 _URI = re.compile(r"^s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(?P<key>.*)$", re.DOTALL)
 
+_CONTROL = re.compile(r"[\x00-\x1f]")
+
 KEY_MAX_BYTES = 1_024
 """S3's bound on an object key, in UTF-8 bytes.
 
 Source: docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
 """
+
+PARSED_MAX = 256
+"""Locations whose reading is remembered: a request's are read again at each of its stations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,7 @@ class S3Uri:
     key: str
 
     @classmethod
+    @lru_cache(maxsize=PARSED_MAX)
     def parse(cls, text: str) -> Self:
         """Read `s3://bucket/key`. ValueError says what is wrong with anything else."""
         match = _URI.match(text)
@@ -42,7 +49,7 @@ class S3Uri:
         key = match["key"]
         if len(key.encode()) > KEY_MAX_BYTES:
             raise ValueError(f"the key is longer than S3's {KEY_MAX_BYTES} bytes")
-        if any(ord(character) < 0x20 for character in key):
+        if _CONTROL.search(key):
             raise ValueError("the key holds a control character")
         if ".." in key.split("/"):
             raise ValueError("the key holds a '..' part")

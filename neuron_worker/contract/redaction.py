@@ -30,6 +30,10 @@ _NAMED = re.compile(
 )
 """A secret behind its name, as in a query that was cut, a header, a setting or a JSON document."""
 
+_IN_NAMES = ("access", "credential", "password", "signature", "token")
+"""Each of those names holds one of these, and hardly any line does: to look for them first takes a
+tenth of the time."""
+
 _AUTHORITY = re.compile(r"(://)[^\s/@:\"'\\]+:[^\s/@\"'\\]+@")
 """A user and a password in a URL."""
 
@@ -40,7 +44,9 @@ _ACCESS_KEY = re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b")
 def redacted(text: str) -> str:
     """The text without signatures, credentials and tokens; in linear time, whatever it holds."""
     text = _QUERY.sub(_without_signature, text)
-    text = _NAMED.sub(rf"\1{REDACTED}", text)
+    folded = text.casefold()
+    if any(part in folded for part in _IN_NAMES):
+        text = _NAMED.sub(rf"\1{REDACTED}", text)
     text = _AUTHORITY.sub(rf"\1{REDACTED}@", text)
     return _ACCESS_KEY.sub(REDACTED, text)
 

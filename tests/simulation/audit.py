@@ -74,6 +74,8 @@ class Audit:
 
     def all_settled(self) -> bool:
         """Whether every request has its fate, the queue is empty and every order closed."""
+        if len(self._messages) < len(self._scenario.sent):
+            return False
         self._unsettled = {name for name in self._unsettled if not self._is_settled(name)}
         counts = self.cloud.requests.model.counts(self.cloud.requests.now_seconds())
         owed = counts.visible + counts.in_flight + counts.delayed

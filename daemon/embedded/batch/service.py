@@ -21,7 +21,7 @@ from daemon.embedded.batch.arns import Arns
 from daemon.embedded.batch.descriptions import Document
 from daemon.embedded.batch.driver import Driver
 from daemon.embedded.batch.effects import Changed
-from daemon.embedded.batch.executor import SubprocessExecutor
+from daemon.embedded.batch.executor import Executor, SubprocessExecutor
 from daemon.embedded.batch.figures import Figures
 from daemon.embedded.batch.job_events import job_state_change
 from daemon.embedded.batch.limits import STOP_GRACE_SECONDS
@@ -43,8 +43,9 @@ class EmbeddedBatch:
     `log_folder`, each to the file that its `logStreamName` names. `cpus` are the CPUs of this
     machine that jobs may use, by default all that this process may. Port 0 takes a free one;
     `endpoint_url` says which. Operations are throttled that have an allowance. `notify` is handed
-    every "Batch Job State Change" as EventBridge would get it. On leaving, no process of a job is
-    left behind.
+    every "Batch Job State Change" as EventBridge would get it, `heard` the name of every operation
+    that is asked for. `executor` runs the jobs in another way than as processes. On leaving, no
+    process of a job is left behind.
     """
 
     def __init__(
@@ -61,6 +62,8 @@ class EmbeddedBatch:
         visible_after_seconds: float = 0.0,
         allowances: Mapping[str, Allowance] | None = None,
         notify: Callable[[Document], None] | None = None,
+        heard: Callable[[str], None] = lambda _: None,
+        executor: Executor | None = None,
         arns: Arns | None = None,
     ) -> None:
         pace = Pace(
@@ -74,6 +77,8 @@ class EmbeddedBatch:
         )
         self._throttle = Throttle(allowances or {})
         self._notify = notify
+        self._heard = heard
+        self._executor = executor
         self._log_folder = log_folder
         self._environment = environment
         self._cpus = tuple(cpus or available_cpus())
@@ -81,7 +86,9 @@ class EmbeddedBatch:
         self._protocol = Protocol()
 
     async def __aenter__(self) -> Self:
-        executor = SubprocessExecutor(self._log_folder, self._environment, self._cpus)
+        executor = self._executor or SubprocessExecutor(
+            self._log_folder, self._environment, self._cpus
+        )
         self._driver = Driver(self._model, executor, on_change=self._tell)
         await self._front.listen()
         log.info("embedded_batch_started", endpoint_url=self.endpoint_url)
@@ -141,6 +148,7 @@ class EmbeddedBatch:
             operation, parameters = self._protocol.read(
                 request.method, url.raw_path, url.raw_query_string, body
             )
+            self._heard(operation)
             now_seconds = self._driver.now_seconds()
             self._throttle.admit(operation, now_seconds)
             answer = perform(self._model, operation, parameters, len(body), now_seconds)

@@ -21,6 +21,7 @@ from daemon.embedded.sqs import limits
 from daemon.embedded.sqs.context import Context, Document
 from daemon.embedded.sqs.errors import OverLimitError, SqsError
 from daemon.embedded.sqs.message_operations import wait_seconds
+from daemon.embedded.sqs.messages import Counts
 from daemon.embedded.sqs.model import Account, SqsModel
 from daemon.embedded.sqs.operations import perform
 from daemon.embedded.sqs.protocol import CONTENT_TYPE, Protocol, write_refusal
@@ -35,7 +36,8 @@ log = structlog.get_logger(__name__)
 class EmbeddedSqs:
     """Amazon SQS on this machine, from entering the context to leaving it.
 
-    Port 0 takes a free one; `endpoint_url` says which. `clock` tells Unix seconds.
+    Port 0 takes a free one; `endpoint_url` says which. `clock` tells Unix seconds. `heard` is told
+    the name of every operation that is asked for.
     """
 
     def __init__(
@@ -47,12 +49,14 @@ class EmbeddedSqs:
         source: random.Random | None = None,
         clock: Callable[[], float] = time.time,
         in_flight_max: int = limits.IN_FLIGHT_MAX,
+        heard: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._model = SqsModel(
             account or Account(), source or random.SystemRandom(), in_flight_max=in_flight_max
         )
         self._front = Front(Address(host, port), self._handle, call_max_bytes=REQUEST_MAX_BYTES)
         self._clock = clock
+        self._heard = heard
         self._protocol = Protocol()
         self._changed = asyncio.Event()
         self._stopping = False
@@ -102,10 +106,18 @@ class EmbeddedSqs:
             return
         self._wake_polls()
 
+    def counts(self, queue_arn: str) -> Counts:
+        """How many messages a queue has; KeyError where there is no such queue."""
+        queue = self._model.find(queue_arn)
+        if queue is None:
+            raise KeyError(queue_arn)
+        return queue.counts(self._clock())
+
     async def _handle(self, request: web.Request) -> web.Response:
         target = request.headers.get("X-Amz-Target", "")
         try:
             operation, parameters = self._protocol.read(target, await request.read())
+            self._heard(operation)
             if operation == "ReceiveMessage":
                 answer = await self._receive(parameters)
             else:

@@ -41,8 +41,10 @@ REPORT = ShardReport(
 )
 
 
-def end(code: int | None = None, container: str = "", status: str = "") -> JobEnd:
-    return JobEnd(code, container, status)
+def end(
+    code: int | None = None, container: str = "", status: str = "", attempts: int = 1
+) -> JobEnd:
+    return JobEnd(code, container, status, attempts)
 
 
 @pytest.mark.parametrize(
@@ -55,10 +57,20 @@ def end(code: int | None = None, container: str = "", status: str = "") -> JobEn
         (end(2, "OutOfMemoryError: Container killed due to memory usage"), Reason.OUT_OF_MEMORY),
         (end(137, status="Job attempt duration exceeded timeout"), Reason.TIMED_OUT),
         (end(137, status="Host EC2 (instance i-0a) terminated."), Reason.INTERRUPTED),
+        (end(1, status="Host EC2 (instance i-0a) terminated."), Reason.INTERRUPTED),
         (end(None, "CannotPullContainerError: no space left"), Reason.NOT_STARTED),
+        (end(127, "CannotStartContainerError: no such device"), Reason.NOT_STARTED),
+        (end(None, "ResourceInitializationError: no route to the registry"), Reason.NOT_STARTED),
+        (end(status="Task failed to start"), Reason.NOT_STARTED),
+        (end(1, status="Task failed to start"), Reason.WORKER_DIED),
+        (end(status="MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT", attempts=0), Reason.NOT_STARTED),
+        (end(status="CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY", attempts=0), Reason.NOT_STARTED),
+        (end(status="making room", attempts=0), Reason.INTERRUPTED),
+        (end(status="Essential container in task exited"), Reason.WORKER_DIED),
         (end(ExitCode.INTERRUPTED), Reason.INTERRUPTED),
         (end(143), Reason.INTERRUPTED),
         (end(ExitCode.NO_CORE), Reason.NOT_STARTED),
+        (end(ExitCode.LEDGER_UNREACHABLE), Reason.INTERRUPTED),
         (end(ExitCode.MISCONFIGURED), Reason.NOT_STARTED),
         (end(ExitCode.ORDER_UNREADABLE), Reason.NOT_STARTED),
         (LOST, Reason.INTERRUPTED),
@@ -72,6 +84,21 @@ def test_the_request_in_hand_is_charged_with_what_ended_the_worker(
 
     assert (suspect.request_id, suspect.reason) == ("in-hand", reason)
     assert (neighbour.request_id, neighbour.kind) == ("next", OutcomeKind.INFRASTRUCTURE)
+
+
+@pytest.mark.parametrize(
+    ("reported", "over", "blamed"),
+    [(1, 1, True), (2, 2, True), (1, 2, False), (2, 3, False), (2, 1, True)],
+)
+def test_what_an_earlier_attempt_had_in_hand_is_not_to_blame_for_the_last_one(
+    reported: int, over: int, blamed: bool
+) -> None:
+    """Batch tried again, and failed before the worker's first word."""
+    report = REPORT.model_copy(update={"job_attempt": reported})
+
+    suspect, _ = end_of_shard(ORDER, 0, report, end(139, attempts=over), NOW)
+
+    assert (suspect.reason is Reason.WORKER_DIED) is blamed
 
 
 def test_with_nothing_in_hand_nobody_is_to_blame() -> None:

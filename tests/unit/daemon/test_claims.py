@@ -16,7 +16,8 @@ from daemon.claims import (
 from daemon.ports import Unavailable
 from daemon.simulation import clock
 from daemon.simulation.store import Objects, SimulatedStore
-from tests.simulated import LEDGER, ScriptedLine
+from tests.scripted_services import ScriptedLine
+from tests.simulated import LEDGER
 
 pytestmark = pytest.mark.looptime
 

@@ -1,4 +1,5 @@
 import asyncio
+import random
 import tracemalloc
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -17,9 +18,11 @@ from daemon.dead_letters import (
     Selection,
     dead_letter,
 )
+from daemon.embedded.sqs.queue import Queue
 from daemon.ports import Outgoing, QueueDepth, Received, Unavailable
+from daemon.simulation.queue import SharedQueue, SimulatedQueue
 from tests.malformed import SIGNATURE, SIGNED_URL
-from tests.memory import MemoryQueue
+from tests.scripted_services import ScriptedLine
 
 EVERY = Selection()
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
@@ -296,18 +299,27 @@ async def test_whoever_interrupts_a_receive_finds_its_letters_visible_too() -> N
     assert sorted(queue.visible) == list(range(10))
 
 
+def request_queue(line: ScriptedLine, sent: list[Outgoing]) -> SimulatedQueue:
+    """A queue that adds to `sent` what is sent to it."""
+    model = Queue("arn:aws:sqs:us-east-1:000000000000:requests", random.Random(0))
+    return SimulatedQueue(SharedQueue(model, sent.append), line)
+
+
 async def test_redrive_sends_the_unchanged_bodies_and_then_deletes() -> None:
-    queue, requests = Letters(3), MemoryQueue()
+    queue, sent = Letters(3), list[Outgoing]()
+    requests = request_queue(ScriptedLine("console"), sent)
     async with scan_of(queue) as scan:
         async for letters in scan:
             assert await scan.redrive(letters, requests) == []
 
-    assert requests.sent == [Outgoing(received(n).body) for n in range(3)]
+    assert sent == [Outgoing(received(n).body) for n in range(3)]
     assert sorted(queue.deleted) == [0, 1, 2]
 
 
 async def test_what_could_not_be_sent_is_not_deleted() -> None:
-    queue, requests = Letters(3), MemoryQueue("send")
+    queue, line = Letters(3), ScriptedLine("console")
+    line.fail("SendMessageBatch", Unavailable("sqs", "no answer"))
+    requests = request_queue(line, [])
 
     async def redrive() -> None:
         async with scan_of(queue) as scan:

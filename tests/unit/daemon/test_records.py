@@ -11,7 +11,8 @@ from daemon.simulation import clock
 from daemon.simulation.line import Killed
 from daemon.simulation.store import Objects, SimulatedStore
 from neuron_worker.contract import Reason, Record
-from tests.simulated import LEDGER, ScriptedLine, outcome
+from tests.scripted_services import ScriptedLine
+from tests.simulated import LEDGER, outcome
 
 pytestmark = pytest.mark.looptime
 
@@ -87,20 +88,26 @@ async def test_to_a_request_that_has_its_fate_nothing_is_added(fate: str) -> Non
     assert await desk.records.add(outcome("r", "o3", AWAY), asked_at) == before
 
 
-async def test_a_request_that_is_asked_for_after_its_dead_letter_starts_afresh() -> None:
+@pytest.mark.parametrize("order_id", ["o1", "o2"])
+async def test_a_request_that_is_asked_for_after_its_dead_letter_starts_afresh(
+    order_id: str,
+) -> None:
+    """Also where the failure is the one that the letter was about, heard of by a second daemon."""
     desk = Desk(Objects())
     await desk.know(
         Record(
             request_id="r",
-            outcomes=(outcome("r", "o1", DIED),),
+            outcomes=(outcome("r", "o0", DIED), outcome("r", "o1", DIED)),
             dead_lettered_at=clock.now(),
             message_ids=("m1",),
             letter_sent=True,
         )
     )
     asked_anew = clock.now() + HOUR
-    record = await desk.records.add(outcome("r", "o2", AWAY), asked_anew)
-    assert record == Record(request_id="r", outcomes=(outcome("r", "o2", AWAY),))
+    failure = outcome("r", order_id, DIED)
+    record = await desk.records.add(failure, asked_anew)
+    assert record == Record(request_id="r", outcomes=(failure,))
+    assert await desk.records.add(failure, asked_anew) == record
 
 
 async def test_a_request_that_is_done_is_never_given_up() -> None:

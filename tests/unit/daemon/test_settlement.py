@@ -1,97 +1,127 @@
-from datetime import UTC, datetime
+"""Settlement: what becomes of the requests of an order, and of their messages."""
+
+import asyncio
+from datetime import timedelta
 
 import pytest
 
-from daemon.metrics import Metrics
-from daemon.outstanding import Outstanding, Owed
+from daemon.breaker import FAILURES_TO_SHUT
 from daemon.ports import Unavailable
-from daemon.records import Records
-from daemon.settings import RetrySettings
-from daemon.settle import Settlement
-from neuron_worker.contract import Ledger, Outcome, OutcomeKind, Reason, S3Uri, WorkItem
-from neuron_worker.contract.order import Message
-from tests.memory import MemoryQueue, MemoryStore
+from daemon.simulation import clock
+from daemon.simulation.line import Killed
+from neuron_worker.contract import Reason, Record
+from tests.settling import Desk, come_back, settle
+from tests.simulated import LANE, outcome
 
-NOW = datetime(2026, 11, 23, tzinfo=UTC)
+pytestmark = pytest.mark.looptime
 
-
-class Desk:
-    """A settlement of one request, `r1`, that is under way in the order `o1`."""
-
-    def __init__(self, requests: MemoryQueue, dead_letters: MemoryQueue, attempts: int) -> None:
-        self.requests, self.dead_letters = requests, dead_letters
-        self.outstanding, self.metrics = Outstanding(), Metrics()
-        self.records = Records(MemoryStore(), Ledger(S3Uri.parse("s3://ledger/")))
-        item = WorkItem(request_id="r1", audio="s3://bucket/a", output="s3://out/")
-        message = Message(message_id="m", receipt_handle="h", body="{}", received_at=NOW)
-        owed = Owed(item, "tiny.en", 1.0, NOW, {"m": message}, order_id="o1")
-        self.outstanding.admit(owed)
-        self.settlement = Settlement(
-            requests=requests,
-            dead_letters=dead_letters,
-            records=self.records,
-            outstanding=self.outstanding,
-            settings=RetrySettings(attempts_max=attempts),
-            metrics=self.metrics,
-            clock=lambda: NOW,
-        )
-
-    async def settle(self, reason: Reason | None) -> None:
-        kind = reason.kind if reason else OutcomeKind.DONE
-        outcome = Outcome(
-            request_id="r1",
-            order_id="o1",
-            shard_index=0,
-            kind=kind,
-            reason=reason,
-            finished_at=NOW,
-        )
-        await self.settlement.settle([outcome])
+NO_ANSWER = Unavailable("sqs", "no answer")
 
 
-async def test_a_request_is_not_called_given_up_before_its_dead_letter_is_sent() -> None:
-    desk = Desk(MemoryQueue(), MemoryQueue("send"), attempts=1)
-    with pytest.raises(Unavailable):
-        await desk.settle(Reason.WORKER_DIED)
+@pytest.mark.parametrize("heard", [False, True])
+async def test_a_daemon_that_dies_while_it_deletes_what_is_done_leaves_nothing_to_do(
+    heard: bool,
+) -> None:
+    desk = Desk()
+    core = await desk.ordering()
+    done = desk.outcome()
+    desk.services.write(Record(request_id="r", outcomes=(done,)))
+    core.line.die(0, heard=heard)
+    with pytest.raises(Killed):
+        await settle(core, done)
+    await come_back()
+    after = await desk.adopting()
+    await settle(after, done)
 
-    assert (await desk.records.get("r1")).dead_lettered_at is None
-    assert desk.requests.deleted == []
-
-    await desk.settle(Reason.WORKER_DIED)
-    assert [one.attributes["reason"] for one in desk.dead_letters.sent] == ["worker_died"]
-    assert (await desk.records.get("r1")).dead_lettered_at == NOW
-    assert desk.requests.deleted == ["h"]
-
-
-async def test_a_request_given_up_is_not_retried_when_its_message_could_not_be_deleted() -> None:
-    desk = Desk(MemoryQueue("delete"), MemoryQueue(), attempts=2)
-    first = Reason.STORE_UNAVAILABLE
-    outcome = Outcome(
-        request_id="r1",
-        order_id="o0",
-        shard_index=0,
-        kind=first.kind,
-        reason=first,
-        finished_at=NOW,
-    )
-    await desk.records.add(outcome)
-    with pytest.raises(Unavailable):
-        await desk.settle(Reason.WORKER_DIED)
-
-    await desk.settle(Reason.WORKER_DIED)
-
-    assert desk.requests.deleted == ["h"]
-    assert len(desk.outstanding) == 0
-    assert desk.metrics.total("requests_retried_total") == 0
-    assert {one.attributes["attempts"] for one in desk.dead_letters.sent} == {"2"}
+    assert desk.services.counts() == (0, 0)
+    assert len(after.outstanding) == 0
+    assert after.metrics.total("requests_retried_total") == 0
+    assert desk.services.letters == []
 
 
 async def test_a_finished_request_is_counted_once_even_if_deleting_fails_at_first() -> None:
-    desk = Desk(MemoryQueue("delete"), MemoryQueue(), attempts=1)
+    desk = Desk()
+    core = await desk.ordering()
+    core.line.fail("DeleteMessageBatch", NO_ANSWER)
     with pytest.raises(Unavailable):
-        await desk.settle(None)
+        await settle(core, desk.outcome())
+    await settle(core, desk.outcome())
 
-    await desk.settle(None)
+    assert core.metrics.total("requests_settled_total") == 1
+    assert desk.services.deleted == desk.messages
+    assert core.outstanding.recently_finished("r")
 
-    assert desk.metrics.total("requests_settled_total") == 1
-    assert desk.requests.deleted == ["h"]
+
+@pytest.mark.parametrize("reason", [None, Reason.NOT_AUDIO])
+async def test_a_copy_that_joins_while_the_first_is_deleted_is_deleted_with_it(
+    reason: Reason | None,
+) -> None:
+    desk = Desk()
+    core = await desk.ordering()
+    deleting = core.line.pause("DeleteMessageBatch", heard=True)
+    settling = asyncio.create_task(settle(core, desk.outcome(reason)))
+    await deleting.reached.wait()
+    desk.messages.append(desk.services.send("r"))
+    await core.intake.poll()
+    deleting.over.set()
+    await settling
+
+    assert desk.services.deleted == desk.messages
+    assert desk.services.counts() == (0, 0)
+    assert core.outstanding.messages == 0
+
+
+async def test_a_request_that_another_order_has_done_is_finished_whatever_this_one_says() -> None:
+    desk = Desk()
+    core = await desk.ordering()
+    desk.services.write(Record(request_id="r", outcomes=(outcome("r", "another"),)))
+    await settle(core, desk.outcome(Reason.NOT_AUDIO))
+
+    assert desk.services.letters == []
+    assert desk.services.deleted == desk.messages
+    assert core.outstanding.recently_finished("r")
+    assert desk.record.dead_lettered_at is None
+
+
+async def test_what_fails_is_held_again_with_its_message_and_tried_later_by_its_record() -> None:
+    desk = Desk()
+    core = await desk.ordering()
+    await settle(core, desk.outcome(Reason.WORKER_DIED))
+
+    [owed] = core.outstanding.held()
+    assert (owed.alone, owed.item.attempt) == (True, 2)
+    assert owed.not_before == clock.now() + timedelta(seconds=30)
+    assert list(owed.messages) == desk.messages
+    assert desk.services.deleted == []
+
+
+@pytest.mark.parametrize(
+    ("reason", "shut", "given_up"),
+    [
+        (Reason.NOT_STARTED, False, True),
+        (Reason.NOT_STARTED, True, False),
+        (Reason.NOT_AUDIO, True, True),
+    ],
+)
+async def test_while_its_lane_is_shut_infrastructure_gives_nobody_up(
+    reason: Reason, shut: bool, given_up: bool
+) -> None:
+    desk = Desk()
+    core = await desk.ordering()
+    for number in range(FAILURES_TO_SHUT if shut else 0):
+        core.breakers.failed(LANE, f"o{number}", "no image")
+    before = tuple(outcome("r", f"o{number}", Reason.NOT_STARTED) for number in range(4))
+    desk.services.write(Record(request_id="r", outcomes=before))
+    await settle(core, desk.outcome(reason))
+
+    assert (desk.record.dead_lettered_at is not None) is given_up
+    assert len(core.outstanding.held()) == (not given_up)
+
+
+async def test_an_outcome_of_another_order_settles_nothing() -> None:
+    desk = Desk()
+    core = await desk.ordering()
+    await settle(core, outcome("r", "another", Reason.NOT_AUDIO), outcome("stranger", "another"))
+
+    assert core.line.log == []
+    assert len(core.outstanding.ordered()) == 1

@@ -3,6 +3,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from daemon.liveness import getting_on
 from daemon.metrics import Metrics
 from daemon.ports import Unavailable
 from daemon.supervision import Loop, LoopFailed, Supervisor
@@ -72,6 +73,39 @@ async def test_a_loop_that_stalls_ends_all_of_them_by_its_name() -> None:
     supervisor, _, _ = supervised(loop("reconcile", asyncio.Event().wait, deadline=0))
     with pytest.raises(LoopFailed, match="'reconcile' failed"):
         await supervisor.run(grace_seconds=5)
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("deep", [False, True], ids=["itself", "by what it starts"])
+async def test_a_long_round_that_gets_on_is_no_stall(deep: bool) -> None:
+    async def step() -> None:
+        await asyncio.sleep(50)
+        getting_on()
+
+    async def work() -> None:
+        for _ in range(10):
+            await (asyncio.gather(step()) if deep else step())
+        stopping.set()
+
+    supervisor, stopping, _ = supervised(loop("reconcile", work, deadline=60))
+    await supervisor.run(grace_seconds=5)
+
+    assert asyncio.get_running_loop().time() == pytest.approx(500, abs=1)
+
+
+@pytest.mark.looptime
+async def test_signs_of_life_of_one_loop_are_not_those_of_another() -> None:
+    async def busy() -> None:
+        await asyncio.sleep(1)
+        getting_on()
+
+    supervisor, _, _ = supervised(
+        loop("busy", busy), loop("reconcile", asyncio.Event().wait, deadline=60)
+    )
+    with pytest.raises(LoopFailed, match=r"'reconcile' failed.*no sign of life for 60 s"):
+        await supervisor.run(grace_seconds=5)
+
+    assert asyncio.get_running_loop().time() == pytest.approx(61, abs=1.5)
 
 
 async def test_a_round_in_progress_is_finished_not_cancelled() -> None:

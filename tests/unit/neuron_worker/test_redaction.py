@@ -48,6 +48,27 @@ def test_a_secret_is_taken_out(text: str) -> None:
     assert "REDACTED" in kept
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "X-Amz-Signature",
+        "X-Goog-Credential",
+        "x-amz-credential",
+        "X-Amz-Security-Token",
+        "Signature",
+        "AWSAccessKeyId",
+        "aws_access_key_id",
+        "SecretAccessKey",
+        "session_token",
+        "SECURITY_TOKEN",
+        "Password",
+        "pa\N{LATIN SMALL LETTER LONG S}sword",
+    ],
+)
+def test_what_stands_behind_the_name_of_a_secret_is_taken_out(name: str) -> None:
+    assert redacted(f"{name}: {SIGNATURE}, and more") == f"{name}: REDACTED, and more"
+
+
 @pytest.mark.parametrize("cut", range(60, 90))
 def test_a_signed_url_that_was_cut_short_holds_nothing_either(cut: int) -> None:
     whole = SECRETS["version 4"]

@@ -125,7 +125,8 @@ async def test_a_call_that_may_have_been_heard_once_is_not_called_throttled(call
     with pytest.raises(Unavailable) as given_up:
         await calls.make(*SUBMIT, call)
     assert type(given_up.value) is Unavailable
-    assert given_up.value.code == "TooManyRequestsException"
+    # The last attempt was throttled as well, or its turn did not come in time.
+    assert given_up.value.code in ("TooManyRequestsException", "")
 
 
 async def test_waiting_in_line_counts_towards_the_budget(metrics: Metrics) -> None:

@@ -1,0 +1,152 @@
+"""Rounds of reconcile: what may fail, what may come together, and what a lane is told."""
+
+import asyncio
+
+import pytest
+
+from daemon.breaker import FAILURES_TO_SHUT, Gate
+from daemon.ports import Job, JobEnd, JobStatus, Unavailable
+from neuron_worker.contract import ExitCode
+from tests.reconciling import NO_IMAGE, OK, SPOT, Shop
+from tests.simulated import LANE, LEDGER
+
+pytestmark = pytest.mark.looptime
+
+
+async def test_a_report_that_has_not_changed_is_not_read_again() -> None:
+    shop = await Shop().order("a b")
+    shop.job(JobStatus.RUNNING)
+    shop.report(shop.outcome("a"), in_hand="b")
+    await shop.round()
+    shop.core.line.log.clear()
+    await shop.round()
+    assert shop.core.line.log == ["ListObjectsV2"]
+
+
+@pytest.mark.parametrize("call", range(3))
+@pytest.mark.parametrize("heard", [False, True])
+async def test_an_order_that_was_not_closed_whole_is_closed_by_a_later_round(
+    call: int, heard: bool
+) -> None:
+    shop = await Shop().order("a")
+    shop.report(shop.outcome("a"))
+    shop.job(JobStatus.SUCCEEDED, OK)
+    # Before it: the reports' listing, two readings, a delete of the message.
+    calls = shop.core.line
+    calls.log.clear()
+    calls.fail("", Unavailable("s3", "no answer"), heard=heard, spared=3 + call)
+    with pytest.raises(Unavailable):
+        await shop.round()
+    await shop.round()
+
+    assert shop.core.orders.under_way() == []
+    keys = [entry.uri.key for entry in shop.services.objects.list(LEDGER.root)]
+    assert {key.split("/")[1] for key in keys} == {"closed", "reports"}
+
+
+async def test_an_order_without_a_job_gets_one() -> None:
+    shop = Shop()
+    shop.batch.error = Unavailable("batch", "no answer")
+    with pytest.raises(Unavailable):
+        await shop.order("a")
+    shop.batch.error = None
+    await asyncio.sleep(200)
+    await shop.round()
+    assert [submission.name for submission in shop.batch.submitted] == [shop.placed.order_id]
+
+
+async def test_one_order_that_cannot_be_looked_at_does_not_keep_the_others_waiting() -> None:
+    shop = await Shop().order("a")
+    await shop.order("b")
+    first, second = (opened.order for opened in shop.core.orders.under_way())
+    for number, order in ((1, first), (2, second)):
+        job_id = f"job-{number}"
+        shop.batch.jobs[job_id] = Job(job_id, JobStatus.FAILED, SPOT)
+        assert order.order_id == shop.batch.submitted[number - 1].name
+    shop.core.line.fail("ListObjectsV2", Unavailable("s3", "no answer"))
+    with pytest.raises(Unavailable):
+        await shop.round()
+    assert shop.held() == ["b"]
+    await shop.round()
+    assert sorted(shop.held()) == ["a", "b"]
+
+
+async def test_news_and_rounds_do_not_work_on_one_order_at_once() -> None:
+    shop = await Shop().order("a b")
+    shop.job(JobStatus.RUNNING)
+    shop.report(shop.outcome("a"), in_hand="b")
+    reading = shop.core.line.pause("GetObject", heard=True)
+    rounding = asyncio.create_task(shop.round())
+    await reading.reached.wait()
+    shop.core.reconciler.ring({shop.placed.order_id})
+    looking = asyncio.create_task(shop.core.reconciler.look_at_news())
+    await asyncio.sleep(1)
+    assert shop.core.line.log.count("ListObjectsV2") == 1, "the news did not wait for the round"
+    reading.over.set()
+    await asyncio.gather(rounding, looking)
+
+    assert shop.core.metrics.total("requests_settled_total") == 1
+    assert len(shop.services.deleted) == 1
+
+
+async def test_news_of_an_order_that_a_round_closes_meanwhile_is_no_news() -> None:
+    shop = await Shop().order("a")
+    shop.job(JobStatus.SUCCEEDED, OK)
+    shop.report(shop.outcome("a"))
+    listing = shop.core.line.pause("ListObjectsV2", heard=True)
+    rounding = asyncio.create_task(shop.round())
+    await listing.reached.wait()
+    shop.core.reconciler.ring({shop.placed.order_id})
+    looking = asyncio.create_task(shop.core.reconciler.look_at_news())
+    await asyncio.sleep(1)
+    listing.over.set()
+    await asyncio.gather(rounding, looking)
+    assert shop.core.line.log.count("ListObjectsV2") == 1
+
+
+async def test_only_the_orders_that_have_news_are_looked_at_and_once() -> None:
+    shop = await Shop().order("a")
+    await shop.order("b")
+    second = shop.core.orders.under_way()[1].order.order_id
+    shop.core.line.log.clear()
+    shop.core.reconciler.ring({second, "somebody-elses"})
+    await shop.core.reconciler.look_at_news()
+    await shop.core.reconciler.look_at_news()
+    assert shop.core.line.log == ["ListObjectsV2"]
+
+
+@pytest.mark.parametrize(
+    ("end", "gate"), [(NO_IMAGE, Gate.SHUT), (SPOT, Gate.OPEN)], ids=["no image", "spot"]
+)
+async def test_shards_that_never_begin_shut_their_lane_unless_taken_away(
+    end: JobEnd, gate: Gate
+) -> None:
+    shop = await Shop().order(*"abcd"[:FAILURES_TO_SHUT])
+    failed = tuple(range(FAILURES_TO_SHUT))
+    shop.array(JobStatus.FAILED, of=FAILURES_TO_SHUT, failed=failed)
+    for index in failed:
+        shop.job(JobStatus.FAILED, end, child=f":{index}")
+    await shop.round()
+    assert shop.core.breakers.gate(LANE) is gate
+
+
+async def test_a_shard_that_began_says_that_its_lane_is_well() -> None:
+    shop = await Shop().order("a", "b")
+    for number in range(FAILURES_TO_SHUT):
+        shop.core.breakers.failed(LANE, f"o{number}", "no image")
+    shop.array(JobStatus.RUNNING, of=2)
+    shop.report(in_hand="a")
+    await shop.round()
+    assert shop.core.breakers.gate(LANE) is Gate.OPEN
+
+
+async def test_a_shard_that_did_not_begin_counts_once_however_often_it_is_settled() -> None:
+    shop = await Shop().order("a")
+    shop.job(JobStatus.FAILED, JobEnd(ExitCode.NO_CORE, "", "", 1))
+    for _ in range(FAILURES_TO_SHUT):
+        shop.core.line.fail("PutObject", Unavailable("s3", "no answer"))
+        with pytest.raises(Unavailable):
+            await shop.round()
+    await shop.round()
+    assert shop.core.breakers.gate(LANE) is Gate.OPEN
+    assert shop.held() == ["a"]
