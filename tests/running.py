@@ -18,7 +18,8 @@ import boto3
 import tomli_w
 
 from daemon.cli.local_run import settings_document
-from daemon.embedded.cloud import SmallCloud, small_cloud
+from daemon.embedded.batch.service import EmbeddedBatch
+from daemon.embedded.cloud import Services, SmallCloud, small_cloud
 from neuron_worker.contract import Ledger, Record, S3Uri
 
 T = TypeVar("T")
@@ -47,6 +48,8 @@ class Daemon:
         command = [sys.executable, "-m", "daemon", "daemon", "--config", str(config)]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         self.log: list[dict[str, Any]] = []
+        self._told = threading.Condition()
+        self._ended = False
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -73,9 +76,19 @@ class Daemon:
         assert self.process.stderr is not None
         for line in self.process.stderr:
             try:
-                self.log.append(json.loads(line))
+                said = json.loads(line)
             except ValueError:
-                self.log.append({"event": "not_json", "line": line})
+                said = {"event": "not_json", "line": line}
+            self._note(said)
+        self._note(None)
+
+    def _note(self, said: dict[str, Any] | None) -> None:
+        with self._told:
+            if said is None:
+                self._ended = True
+            else:
+                self.log.append(said)
+            self._told.notify_all()
 
     def event(self, name: str, **fields: object) -> dict[str, Any] | None:
         """The first log line of that event with these fields."""
@@ -83,6 +96,12 @@ class Daemon:
             if line["event"] == name and fields.items() <= line.items():
                 return line
         return None
+
+    def wait_for(self, name: str, patience: float) -> dict[str, Any] | None:
+        """The first log line of that event, as soon as it comes; None if it does not."""
+        with self._told:
+            self._told.wait_for(lambda: self.event(name) or self._ended, patience)
+        return self.event(name)
 
     def get(self, path: str) -> tuple[int, str]:
         """Ask the monitor; status and text."""
@@ -156,13 +175,14 @@ class Cloud:
             daemon.close()
 
     @contextmanager
-    def outage(self) -> Iterator[None]:
-        """Nothing of the cloud answers while the block runs; it loses nothing, and jobs run on."""
-        self._await(self.parts.services.cut_off())
+    def outage(self, services: Services | EmbeddedBatch | None = None) -> Iterator[None]:
+        """All services or one do not answer while the block runs; nothing is lost, jobs run on."""
+        services = services or self.parts.services
+        self._await(services.cut_off())
         try:
             yield
         finally:
-            self._await(self.parts.services.restore())
+            self._await(services.restore())
 
     def _await(self, work: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE_SECONDS)
@@ -187,14 +207,19 @@ class Cloud:
             return None
         return Record.model_validate_json(content)
 
-    def fate(self, request_id: str) -> Record:
+    def fate(self, request_id: str, patience: float = PATIENCE_SECONDS) -> Record:
         """Wait for the request's end."""
 
         def ended() -> Record | None:
             record = self.record(request_id)
             return record if record and (record.done or record.dead_lettered_at) else None
 
-        return wait_until(f"{request_id} has found its end", ended)
+        return wait_until(f"{request_id} has found its end", ended, patience)
+
+    def keys(self, bucket: str, prefix: str = "") -> list[str]:
+        """The keys of the objects that begin like this."""
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
 
     def read(self, uri: str) -> bytes:
         """An object's content."""

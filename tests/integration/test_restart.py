@@ -1,15 +1,14 @@
 """Stopping and starting again while there is work."""
 
 import json
-import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from neuron_worker.contract import OutcomeKind, Reason
 from tests.running import Cloud, Daemon, wait_until
+from tests.workers import in_hand, signal_worker
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"
 
@@ -85,7 +84,7 @@ def test_what_a_killed_worker_had_in_hand_is_tried_again_alone(cloud: Cloud) -> 
         shard_index, _ = wait_until(
             "a request is in hand", lambda: in_hand(cloud, str(order["order_id"]))
         )
-        kill_worker(str(order["job_id"]), shard_index)
+        signal_worker(str(order["job_id"]), shard_index, signal.SIGKILL)
 
         records = {request_id: cloud.fate(request_id) for request_id in ids}
         judged = {
@@ -119,43 +118,6 @@ def test_a_job_that_an_operator_ends_is_done_again_and_nobody_is_blamed(cloud: C
     assert retried > 0
     assert interrupted
     assert "making room" in interrupted["detail"]
-
-
-def in_hand(cloud: Cloud, order_id: str) -> tuple[int, str] | None:
-    """The shard and the id of some request that a worker has in hand."""
-    prefix = cloud.ledger.reports(order_id)
-    listed = cloud.s3.list_objects_v2(Bucket=prefix.bucket, Prefix=prefix.key)
-    for entry in listed.get("Contents", []):
-        report = json.loads(cloud.read(f"s3://{prefix.bucket}/{entry['Key']}"))
-        if report.get("in_hand"):
-            return report.get("shard_index", 0), report["in_hand"][0]["request_id"]
-    return None
-
-
-def kill_worker(job_id: str, shard_index: int) -> None:
-    """SIGKILL for the worker of one array child, which is among this process's own descendants."""
-    wanted = f"AWS_BATCH_JOB_ID={job_id}:{shard_index}".encode()
-    for pid in descendants(os.getpid()):
-        process = Path("/proc") / str(pid)
-        try:
-            variables = (process / "environ").read_bytes().split(b"\0")
-            command = (process / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if wanted in variables and b"neuron_worker" in command:
-            os.kill(pid, signal.SIGKILL)
-
-
-def descendants(pid: int) -> Iterator[int]:
-    """The processes that this one started, and those that they started."""
-    for thread in (Path("/proc") / str(pid) / "task").glob("*/children"):
-        try:
-            children = thread.read_text().split()
-        except OSError:
-            continue
-        for child in children:
-            yield int(child)
-            yield from descendants(int(child))
 
 
 def test_a_daemon_with_wrong_settings_says_which_and_ends(cloud: Cloud) -> None:
