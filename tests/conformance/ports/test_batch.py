@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from daemon.aws.limits import DESCRIBE_JOBS_MAX
+from daemon.embedded.batch.limits import LIST_JOBS_PAGE_MAX
 from daemon.ports import Batch, Job, JobStatus, Refused, Submission
 from tests.conformance.ports.world import EXIT_CODE, Ports
 
@@ -80,9 +81,10 @@ async def test_the_children_of_what_is_no_array_cannot_be_listed(ports: Ports) -
 
 
 async def test_many_failed_children_come_page_by_page(ports: Ports) -> None:
-    job_id = await ports.batch.submit(submission(size=230))
+    size = 2 * LIST_JOBS_PAGE_MAX + 10
+    job_id = await ports.batch.submit(submission(size=size))
     await ended(ports.batch, job_id)
-    assert sorted(await ports.batch.failed_children(job_id)) == list(range(1, 230, 2))
+    assert sorted(await ports.batch.failed_children(job_id)) == list(range(1, size, 2))
 
 
 async def test_a_job_is_found_by_its_name_in_every_state(ports: Ports) -> None:
@@ -121,7 +123,7 @@ async def test_an_array_has_no_more_than_so_many_children(ports: Ports) -> None:
         await ports.batch.submit(submission(size=10_001))
 
 
-async def test_a_queue_that_is_not_there_holds_no_jobs_but_a_refusal(ports: Ports) -> None:
+async def test_a_queue_that_is_not_there_cannot_be_searched(ports: Ports) -> None:
     with pytest.raises(Refused):
         await ports.batch.find("no-such-queue", "wf-order")
 
@@ -131,4 +133,4 @@ async def test_the_floor_is_that_of_an_environment_that_is_there(ports: Ports) -
     with pytest.raises(Refused):
         await ports.batch.set_floor("no-such-environment", 4)
     with pytest.raises(Refused):
-        await ports.batch.set_floor("lane", 400)
+        await ports.batch.set_floor("lane", 4_000)

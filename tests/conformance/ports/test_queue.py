@@ -13,6 +13,9 @@ from daemon.ports import Outgoing, Queue, QueueDepth, Received, Refused, Service
 from tests.conformance.ports.world import IN_FLIGHT_MAX, Ports, body
 
 HOUR = 3_600
+SOON_SECONDS = 10
+"""Well before a poll of 20 s ends by itself."""
+
 GARBAGE = "garbage"
 
 
@@ -67,7 +70,8 @@ async def test_a_poll_that_waits_gets_what_arrives_meanwhile(ports: Ports) -> No
     polling = asyncio.create_task(ports.queue.receive(10, 20, HOUR))
     await asyncio.sleep(0.1)
     await fill(ports.queue, 1)
-    [message] = await polling
+    async with asyncio.timeout(SOON_SECONDS):
+        [message] = await polling
     assert message.body == body(0)
 
 
@@ -77,7 +81,8 @@ async def test_a_poll_that_waits_gets_what_is_given_back_meanwhile(ports: Ports)
     polling = asyncio.create_task(ports.queue.receive(10, 20, HOUR))
     await asyncio.sleep(0.1)
     assert await ports.queue.extend([first.receipt_handle], 0) == set()
-    [again] = await polling
+    async with asyncio.timeout(SOON_SECONDS):
+        [again] = await polling
     assert (again.message_id, again.receive_count) == (first.message_id, 2)
     assert again.receipt_handle != first.receipt_handle
 

@@ -49,7 +49,7 @@ LANE: tuple[tuple[str, dict[str, Any]], ...] = (
             "computeResources": {
                 "type": "EC2",
                 "minvCpus": 0,
-                "maxvCpus": 8,
+                "maxvCpus": 400,
                 "instanceTypes": ["inf2.xlarge"],
                 "subnets": ["subnet"],
                 "instanceRole": "role",

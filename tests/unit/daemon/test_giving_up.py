@@ -189,19 +189,25 @@ async def test_who_sends_a_request_again_after_its_letter_is_not_answered_by_the
     assert desk.record.outcomes == (failure,)
 
 
-async def test_what_a_worker_leaves_alone_because_of_an_old_letter_is_tried_if_asked_anew() -> None:
+@pytest.mark.parametrize("asked_anew", [False, True])
+async def test_what_a_worker_leaves_alone_because_of_a_letter_is_tried_if_it_was_asked_anew(
+    asked_anew: bool,
+) -> None:
     desk = Desk()
     core = await desk.ordering()
-    given_up_at = clock.now() - timedelta(hours=1)
-    old = Record(
+    decided_at = clock.now() - timedelta(hours=1) if asked_anew else clock.now()
+    given_up = Record(
         request_id="r",
-        outcomes=(outcome("r", "old", Reason.NOT_AUDIO),),
-        dead_lettered_at=given_up_at,
+        outcomes=(outcome("r", "old", Reason.WORKER_DIED),),
+        dead_lettered_at=decided_at,
         message_ids=("old",),
         letter_sent=True,
     )
-    desk.services.write(old)
+    desk.services.write(given_up)
     await settle(core, desk.outcome(Reason.GIVEN_UP))
 
-    assert len(core.outstanding.held()) == 1
-    assert [known.reason for known in desk.record.outcomes] == [Reason.GIVEN_UP]
+    assert len(core.outstanding.held()) == asked_anew
+    assert desk.services.deleted == ([] if asked_anew else desk.messages)
+    assert desk.services.letters == []
+    reasons = [known.reason for known in desk.record.outcomes]
+    assert reasons == [Reason.GIVEN_UP if asked_anew else Reason.WORKER_DIED]

@@ -44,6 +44,32 @@ async def test_an_order_that_was_not_closed_whole_is_closed_by_a_later_round(
     assert {key.split("/")[1] for key in keys} == {"closed", "reports"}
 
 
+async def test_the_report_of_an_ended_shard_is_not_read_when_all_of_it_is_settled() -> None:
+    shop = await Shop().order("a", "b")
+    shop.report(shop.outcome("a"))
+    shop.report(shop.outcome("b"), shard=1)
+    shop.array(JobStatus.RUNNING, of=2)
+    await shop.round()
+    shop.core.line.log.clear()
+    shop.array(JobStatus.SUCCEEDED, of=2)
+    await shop.round()
+    assert "GetObject" not in shop.core.line.log
+    assert shop.core.orders.under_way() == []
+
+
+async def test_a_report_that_could_not_be_settled_is_settled_by_the_next_round() -> None:
+    shop = await Shop().order("a b")
+    shop.job(JobStatus.RUNNING)
+    shop.report(shop.outcome("a"), in_hand="b")
+    shop.core.line.fail("DeleteMessageBatch", Unavailable("sqs", "no answer"))
+    with pytest.raises(Unavailable):
+        await shop.round()
+    assert sorted(shop.under_way()) == ["a", "b"]
+    await shop.round()
+    assert shop.under_way() == ["b"]
+    assert len(shop.services.deleted) == 1
+
+
 async def test_an_order_without_a_job_gets_one() -> None:
     shop = Shop()
     shop.batch.error = Unavailable("batch", "no answer")
