@@ -10,12 +10,15 @@ from botocore.exceptions import (
     BotoCoreError,
     ClientError,
     CredentialRetrievalError,
+    HTTPClientError,
+    IncompleteReadError,
     NoCredentialsError,
     PartialCredentialsError,
     ProfileNotFound,
     SSOError,
     TokenRetrievalError,
 )
+from botocore.exceptions import ConnectionError as ConnectionFault
 
 from neuron_worker.contract import Reason, S3Uri
 
@@ -248,9 +251,26 @@ _FAULTS = (
         ),
     ),
     _Fault(
-        Reason.STORE_UNAVAILABLE,
+        Reason.STORE_REFUSED,
         "it was replaced while it was read",
         frozenset({"PreconditionFailed", "412"}),
+    ),
+    _Fault(
+        Reason.STORE_UNAVAILABLE,
+        "S3 is out of reach ({error})",
+        frozenset(
+            {
+                "InternalError",
+                "RequestTimeout",
+                "ServiceUnavailable",
+                "SlowDown",
+                "500",
+                "502",
+                "503",
+                "504",
+            }
+        ),
+        (ConnectionFault, HTTPClientError, IncompleteReadError),
     ),
 )
 
@@ -264,4 +284,4 @@ def _fault(uri: S3Uri, error: ClientError | BotoCoreError) -> StoreError:
     for fault in _FAULTS:
         if _code(error) in fault.codes or isinstance(error, fault.errors):
             return StoreError(uri, fault.reason, fault.what.format(error=error))
-    return StoreError(uri, Reason.STORE_UNAVAILABLE, f"S3 did not answer as it should ({error})")
+    return StoreError(uri, Reason.STORE_REFUSED, f"S3 did not answer as it should ({error})")

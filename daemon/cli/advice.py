@@ -22,10 +22,11 @@ ADVICE: dict[str, str] = {
     "redrive. If several recordings of one source fail so, keep one to find out why.",
     Reason.UNSUPPORTED_OPTION: "Send a corrected request, with an option or a profile that the "
     "detail allows, and purge the letter.",
-    Reason.STORE_UNAVAILABLE: "Look whether S3 is well and whether the recording was replaced "
-    "while it was read; then redrive.",
+    Reason.STORE_REFUSED: "Read in the detail what S3 refused, and whether the recording was "
+    "replaced while it was read; then redrive.",
     Reason.INTERNAL_ERROR: "Read the job's log for the traceback; redrive once the worker's image "
     "is mended.",
+    Reason.STORE_UNAVAILABLE: "S3 was out of reach again and again: redrive once it is well.",
     Reason.BAD_CREDENTIALS: "Check the role of the job definition, that nothing in it sets other "
     "credentials, and the clock of the instances; then redrive.",
     Reason.INTERRUPTED: "Spot capacity went away again and again: redrive when it is back, or move "

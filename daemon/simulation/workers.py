@@ -242,7 +242,7 @@ class Worker:
                 await self._end(self._outcome(item, Reason.NOT_AUDIO))
             elif toil.failures[item.request_id] < recording.failures:
                 toil.failures[item.request_id] += 1
-                await self._end(self._outcome(item, Reason.STORE_UNAVAILABLE))
+                await self._end(self._outcome(item, Reason.STORE_REFUSED))
             else:
                 await self._finish(item, record, etag)
                 toil.useful.setdefault(item.request_id, []).append(recording.seconds)

@@ -32,8 +32,9 @@ class Reason(StrEnum):
     TOO_LONG = "too_long"
     DECODER_FAILED = "decoder_failed"
     UNSUPPORTED_OPTION = "unsupported_option"
-    STORE_UNAVAILABLE = "store_unavailable"
+    STORE_REFUSED = "store_refused"
     INTERNAL_ERROR = "internal_error"
+    STORE_UNAVAILABLE = "store_unavailable"
     BAD_CREDENTIALS = "bad_credentials"
     INTERRUPTED = "interrupted"
     NOT_STARTED = "not_started"
@@ -60,8 +61,9 @@ _KIND_OF = {
     Reason.TOO_LONG: OutcomeKind.BAD_INPUT,
     Reason.DECODER_FAILED: OutcomeKind.BAD_INPUT,
     Reason.UNSUPPORTED_OPTION: OutcomeKind.BAD_INPUT,
-    Reason.STORE_UNAVAILABLE: OutcomeKind.TRANSIENT,
+    Reason.STORE_REFUSED: OutcomeKind.TRANSIENT,
     Reason.INTERNAL_ERROR: OutcomeKind.TRANSIENT,
+    Reason.STORE_UNAVAILABLE: OutcomeKind.INFRASTRUCTURE,
     Reason.BAD_CREDENTIALS: OutcomeKind.INFRASTRUCTURE,
     Reason.INTERRUPTED: OutcomeKind.INFRASTRUCTURE,
     Reason.NOT_STARTED: OutcomeKind.INFRASTRUCTURE,

@@ -12,7 +12,7 @@ from tests.simulated import LEDGER, Core, Services, outcome
 
 pytestmark = pytest.mark.looptime
 
-DIED, AWAY, BAD = Reason.WORKER_DIED, Reason.STORE_UNAVAILABLE, Reason.NOT_AUDIO
+DIED, REFUSED, BAD = Reason.WORKER_DIED, Reason.STORE_REFUSED, Reason.NOT_AUDIO
 LOST = Reason.INTERRUPTED
 
 
@@ -145,10 +145,10 @@ async def test_a_message_that_is_nonsense_is_deleted_after_its_letter(failing: s
 
 async def test_a_refused_request_says_so_in_its_record_which_is_otherwise_as_it_was() -> None:
     core = Core(services := Services())
-    services.write(Record(request_id="r", outcomes=(outcome("r", "o", AWAY),)))
+    services.write(Record(request_id="r", outcomes=(outcome("r", "o", REFUSED),)))
     services.send("r", profile="no-such-profile")
     assert await core.take() == []
     record = services.record("r")
-    assert record.outcomes == (outcome("r", "o", AWAY),)
+    assert record.outcomes == (outcome("r", "o", REFUSED),)
     assert "no-such-profile" in record.rejection
     assert services.objects.get(LEDGER.record("r")) is not None

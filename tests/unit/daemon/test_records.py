@@ -16,7 +16,7 @@ from tests.simulated import LEDGER, outcome
 
 pytestmark = pytest.mark.looptime
 
-DIED, AWAY = Reason.WORKER_DIED, Reason.STORE_UNAVAILABLE
+DIED, REFUSED = Reason.WORKER_DIED, Reason.STORE_REFUSED
 HOUR = timedelta(hours=1)
 
 
@@ -39,10 +39,10 @@ async def test_nothing_is_known_of_a_request_that_nobody_wrote_of() -> None:
 
 async def test_failures_stand_in_the_order_in_which_they_came() -> None:
     desk = Desk(Objects())
-    for number, reason in enumerate((DIED, AWAY, DIED)):
+    for number, reason in enumerate((DIED, REFUSED, DIED)):
         await desk.records.add(outcome("r", f"o{number}", reason), clock.now())
     known = await desk.records.get("r")
-    assert [one.reason for one in known.outcomes] == [DIED, AWAY, DIED]
+    assert [one.reason for one in known.outcomes] == [DIED, REFUSED, DIED]
 
 
 async def test_a_failure_counts_once_for_each_order_however_often_it_is_added() -> None:
@@ -71,7 +71,7 @@ async def test_two_daemons_that_add_at_once_lose_neither_failure() -> None:
     between = one.line.pause("PutObject")
     adding = asyncio.create_task(one.records.add(outcome("r", "o1", DIED), clock.now()))
     await between.reached.wait()
-    await other.records.add(outcome("r", "o2", AWAY), clock.now())
+    await other.records.add(outcome("r", "o2", REFUSED), clock.now())
     between.over.set()
     record = await adding
     assert record == await other.records.get("r")
@@ -85,7 +85,7 @@ async def test_to_a_request_that_has_its_fate_nothing_is_added(fate: str) -> Non
     given_up_at = asked_at if fate == "given up" else None
     known = (outcome("r", "o1", DIED), *([] if given_up_at else [outcome("r", "o2")]))
     before = await desk.know(Record(request_id="r", outcomes=known, dead_lettered_at=given_up_at))
-    assert await desk.records.add(outcome("r", "o3", AWAY), asked_at) == before
+    assert await desk.records.add(outcome("r", "o3", REFUSED), asked_at) == before
 
 
 @pytest.mark.parametrize("order_id", ["o1", "o2"])
@@ -175,7 +175,7 @@ async def test_a_record_that_changes_all_the_time_is_left_for_later() -> None:
     async def change_first() -> None:
         nonlocal changes
         changes += 1
-        known = outcome("r", f"other-{changes}", AWAY)
+        known = outcome("r", f"other-{changes}", REFUSED)
         await desk.know(Record(request_id="r", outcomes=(known,)))
 
     desk.line.do("PutObject", change_first, times=WRITES_MAX)

@@ -13,7 +13,7 @@ from tests.simulated import VISIBILITY_SECONDS, Core, Services, outcome
 
 pytestmark = pytest.mark.looptime
 
-DIED, AWAY, BAD = Reason.WORKER_DIED, Reason.STORE_UNAVAILABLE, Reason.NOT_AUDIO
+DIED, REFUSED, BAD = Reason.WORKER_DIED, Reason.STORE_REFUSED, Reason.NOT_AUDIO
 LOST = Reason.INTERRUPTED
 
 
@@ -33,9 +33,9 @@ async def test_a_message_that_comes_back_unknown_is_held() -> None:
 @pytest.mark.parametrize(
     ("reasons", "attempt", "alone", "wait_seconds"),
     [
-        ((AWAY,), 2, False, 30),
+        ((REFUSED,), 2, False, 30),
         ((DIED,), 2, True, 30),
-        ((DIED, AWAY), 3, False, 60),
+        ((DIED, REFUSED), 3, False, 60),
         ((LOST, LOST, LOST), 1, False, 120),
         ((LOST,) * 20, 1, False, 900),
     ],
@@ -58,7 +58,7 @@ async def test_a_request_that_failed_goes_on_where_its_record_ends(
     assert services.record("r") == record
 
 
-@pytest.mark.parametrize("reasons", [(BAD,), (DIED, AWAY, DIED)], ids=["bad", "spent"])
+@pytest.mark.parametrize("reasons", [(BAD,), (DIED, REFUSED, DIED)], ids=["bad", "spent"])
 async def test_a_request_that_nobody_gave_up_in_time_is_given_up(
     reasons: tuple[Reason, ...],
 ) -> None:
@@ -119,7 +119,7 @@ async def test_a_message_that_came_after_the_dead_letter_asks_anew() -> None:
 async def test_a_message_of_a_request_that_is_done_is_deleted() -> None:
     services = Services()
     services.send("r")
-    services.write(Record(request_id="r", outcomes=known(AWAY, None)))
+    services.write(Record(request_id="r", outcomes=known(REFUSED, None)))
     await services.lose_a_receive()
     assert await Core(services).take() == []
     assert services.counts() == (0, 0)

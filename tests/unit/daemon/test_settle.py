@@ -37,7 +37,7 @@ def test_bad_input_is_given_up_at_once(reason: Reason) -> None:
 
 
 def test_a_passing_fault_is_retried_in_company_and_later_each_time() -> None:
-    fault = Reason.STORE_UNAVAILABLE
+    fault = Reason.STORE_REFUSED
     first = verdict(outcome(fault), record(fault), SETTINGS)
     second = verdict(outcome(fault), record(fault, fault), SETTINGS)
 
@@ -58,7 +58,7 @@ def test_a_crash_is_retried_alone(reason: Reason) -> None:
 def test_the_third_blamed_failure_is_the_last() -> None:
     crash = Reason.WORKER_DIED
 
-    judged = verdict(outcome(crash), record(crash, Reason.STORE_UNAVAILABLE, crash), SETTINGS)
+    judged = verdict(outcome(crash), record(crash, Reason.STORE_REFUSED, crash), SETTINGS)
 
     assert judged.fate is Fate.DEAD_LETTER
 

@@ -89,7 +89,7 @@ def test_an_unknown_field_in_an_order_is_an_error() -> None:
 
 
 def test_a_record_counts_only_tries_that_blame_the_request() -> None:
-    reasons = [Reason.INTERRUPTED, Reason.WORKER_DIED, Reason.STORE_UNAVAILABLE, None]
+    reasons = [Reason.INTERRUPTED, Reason.WORKER_DIED, Reason.STORE_REFUSED, None]
     outcomes = tuple(
         Outcome(
             request_id="r1",
