@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: demo test lint schema bench bench-dispatch chaos mutations endurance xla-check lock clean
+.PHONY: demo test lint schema bench bench-dispatch chaos mutations kill endurance xla-check lock clean
 
 demo: $(INSTALLED)  ## Transcribe the shipped recordings through the whole path.
 	$(BIN)/whisper-fleet local run tests/recordings --out transcripts --formats txt,json,srt,vtt --overwrite
@@ -42,6 +42,9 @@ chaos: $(INSTALLED)  ## Play disasters by seed on virtual time, and check that e
 
 mutations: $(INSTALLED)  ## Show that the seeds notice deliberate bugs.
 	$(BIN)/python -m tests.simulation.mutations
+
+kill: $(INSTALLED)  ## Kill the daemon 20 times while real workers do 200 requests: takes some minutes.
+	$(BIN)/pytest -s -m long tests/integration/test_kill.py
 
 endurance: $(INSTALLED)  ## Transcribe one recording of ten hours, and see what memory it takes.
 	$(BIN)/python -m tests.endurance
