@@ -11,6 +11,7 @@ nothing. A receive in progress is never cancelled.
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -35,6 +36,12 @@ from neuron_worker.contract.order import Message
 log = structlog.get_logger()
 
 RECEIVE_MAX = 10
+
+UNDECIDED_SECONDS = 15
+DOUBLINGS_MAX = 6
+"""How long a message that could not be decided on is put off: twice as long each time, up to a
+quarter of an hour.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,14 +79,25 @@ class Intake:
             try:
                 await self._take(message)
             except ServiceError:
-                # Without the ledger nothing can be decided: others may try at once.
+                # Without the ledger nothing can be decided.
                 self.metrics.undecided.inc(len(received) - position)
-                await self._give_back(received[position:])
+                await self._put_off(received[position:])
                 raise
         return len(received)
 
     async def _give_back(self, messages: Sequence[Received]) -> None:
         await self.requests.extend([message.receipt_handle for message in messages], 0)
+
+    async def _put_off(self, messages: Sequence[Received]) -> None:
+        """Show messages again after a while, each time a longer one: what is out of reach is so for
+        everybody, and the queue gives up what is received too often.
+        """
+        by_delay = defaultdict[int, list[str]](list)
+        for message in messages:
+            delay_seconds = UNDECIDED_SECONDS * 2 ** min(message.receive_count - 1, DOUBLINGS_MAX)
+            by_delay[delay_seconds].append(message.receipt_handle)
+        for delay_seconds, handles in by_delay.items():
+            await self.requests.extend(handles, delay_seconds)
 
     async def _take(self, message: Received) -> None:
         try:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from daemon.intake import UNDECIDED_SECONDS
 from daemon.ports import Outgoing, Unavailable
 from neuron_worker.contract import Reason, Record
 from tests.simulated import LEDGER, Core, Services, outcome
@@ -125,6 +126,8 @@ async def test_a_notification_that_was_split_twice_makes_no_second_request(heard
     core.line.fail("SendMessageBatch", Unavailable("sqs", "no answer"), heard=heard)
     with pytest.raises(Unavailable):
         await core.intake.poll()
+    assert len(await core.take()) == (2 if heard else 0)
+    await asyncio.sleep(UNDECIDED_SECONDS)
     assert len(await core.take()) == 2
     assert core.outstanding.messages == (4 if heard else 2)
 
@@ -138,6 +141,7 @@ async def test_a_message_that_is_nonsense_is_deleted_after_its_letter(failing: s
         await core.intake.poll()
     assert services.deleted == []
     assert len(services.letters) == (failing == "DeleteMessageBatch")
+    await asyncio.sleep(UNDECIDED_SECONDS)
     assert await core.take() == []
     assert services.letters[-1].attributes["reason"] == "not_json"
     assert services.counts() == (0, 0)

@@ -181,16 +181,28 @@ async def test_a_stop_in_the_middle_gives_back_what_was_not_looked_at() -> None:
     assert services.counts() == (1, 2)
 
 
-async def test_without_the_ledger_nothing_is_decided_and_others_may_try_at_once() -> None:
+async def test_without_the_ledger_nothing_is_decided_and_messages_are_put_off() -> None:
+    """Longer each time: SQS gives up what is received too often, and an outage may last."""
     services = Services()
     for request_id in ("a", "b", "c"):
         services.send(request_id)
     await services.lose_a_receive()
     core = Core(services)
-    core.line.fail("GetObject", Unavailable("s3", "no answer"), spared=1)
-    with pytest.raises(Unavailable):
-        await core.intake.poll()
+    core.line.fail("GetObject", Unavailable("s3", "no answer"), spared=1, times=100)
+    receives = 0
+    until = clock.now() + timedelta(minutes=15)
+    while clock.now() < until:
+        if not services.counts()[0]:
+            await core.heartbeat.beat()
+            await asyncio.sleep(1)
+            continue
+        with pytest.raises(Unavailable):
+            await core.intake.poll()
+        receives += 1
 
     assert len(core.outstanding.held()) == 1
-    assert services.counts() == (2, 1)
-    assert core.metrics.total("messages_undecided_total") == 2
+    assert 3 <= receives <= 6
+    assert core.metrics.total("messages_undecided_total") == 2 * receives
+    core.line.heal()
+    await asyncio.sleep(15 * 60)
+    assert len(await core.take()) == 3
