@@ -1,13 +1,11 @@
 """What the keeper of a daemon sees of it, over HTTP and over systemd's socket."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
-from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
@@ -22,32 +20,7 @@ from daemon.settings import load
 from daemon.systemd import kept_informed
 from neuron_worker.contract import S3Uri
 from tests.listening import Listener
-from tests.outage import Gate
-from tests.running import LOOK_PERIOD_SECONDS, PATIENCE_SECONDS, Cloud, Daemon, wait_until
-
-
-def test_readiness_is_red_without_aws_and_green_again_with_it(
-    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    port = urlsplit(os.environ["AWS_ENDPOINT_URL"]).port
-    assert port
-    with Gate(port) as gate:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{gate.port}")
-        with cloud.daemon() as daemon:
-            assert daemon.get("/readyz") == (200, "ok")
-
-            gate.shut()
-            status, words = wait_until(
-                "it is not ready",
-                lambda: found if (found := daemon.get("/readyz"))[0] != 200 else None,
-            )
-            assert status == 503
-            assert "sqs is out of reach" in words
-            assert daemon.get("/healthz") == (200, "ok"), "a restart would not help"
-
-            gate.open()
-            wait_until("it is ready again", lambda: daemon.get("/readyz") == (200, "ok"))
-            assert daemon.process.poll() is None
+from tests.running import LOOK_PERIOD_SECONDS, PATIENCE_SECONDS, Cloud, Daemon
 
 
 async def test_systemd_hears_of_the_real_daemon_from_start_to_stop(
