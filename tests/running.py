@@ -212,7 +212,9 @@ class Cloud:
 
         def ended() -> Record | None:
             record = self.record(request_id)
-            return record if record and (record.done or record.dead_lettered_at) else None
+            if record and (record.done or record.dead_lettered_at or record.rejection):
+                return record
+            return None
 
         return wait_until(f"{request_id} has found its end", ended, patience)
 
