@@ -43,8 +43,8 @@ chaos: $(INSTALLED)  ## Play disasters by seed on virtual time, and check that e
 mutations: $(INSTALLED)  ## Show that the seeds notice deliberate bugs.
 	$(BIN)/python -m tests.simulation.mutations
 
-kill: $(INSTALLED)  ## Kill the daemon 20 times while real workers do 200 requests: takes some minutes.
-	$(BIN)/pytest -s -m long tests/integration/test_kill.py
+kill: $(INSTALLED)  ## Kill the daemon 20 times, and a worker in mid-file: takes some minutes.
+	$(BIN)/pytest -s -m long tests/integration/test_kill.py tests/integration/test_worker_kill.py
 
 endurance: $(INSTALLED)  ## Transcribe one recording of ten hours, and see what memory it takes.
 	$(BIN)/python -m tests.endurance

@@ -23,6 +23,7 @@ BOTH = {"linger_seconds": 5, "order_requests_max": 2}
 """One order as soon as both requests are there; one that is tried again lingers."""
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_after_a_kill_a_long_recording_goes_on_from_what_was_saved_of_it(cloud: Cloud) -> None:
     # Frames of MP3 stand for themselves: files after each other are a file.

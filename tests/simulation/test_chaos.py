@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 REQUESTS = 300
 
 
-@pytest.mark.parametrize("seed", range(1, 7))
+@pytest.mark.parametrize("seed", range(1, 5))
 def test_no_disaster_breaks_a_promise(seed: int) -> None:
     assert play_seed(seed, REQUESTS).problems == []
 
