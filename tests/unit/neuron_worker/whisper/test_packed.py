@@ -1,5 +1,8 @@
 """Packed layers against PyTorch's own, and texts of 8-bit weights against those of 32-bit ones."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 
 import jiwer
@@ -14,7 +17,7 @@ from neuron_worker.whisper.cpu import CpuModel, CpuRuntime
 from neuron_worker.whisper.decoding import Rules, Sampling
 from neuron_worker.whisper.layers import Whisper
 from neuron_worker.whisper.mel import log_mel
-from neuron_worker.whisper.packed import ByteLinear, PackedLinear, pack
+from neuron_worker.whisper.packed import ByteLinear, PackedLinear, pack, weight_max
 from neuron_worker.whisper.rows import Row, Rows
 from neuron_worker.whisper.runtime import Shapes
 from neuron_worker.whisper.tokens import SpecialTokens
@@ -118,9 +121,36 @@ def test_what_a_row_gives_does_not_depend_on_its_mates(tokens: int) -> None:
     torch.testing.assert_close(one_token[0][:1], one_token[1], atol=1e-5, rtol=0)
 
 
+OTHER_CPU = """
+import torch
+from neuron_worker.whisper.packed import ByteLinear, weight_max
+torch.manual_seed(3)
+linear = torch.nn.Linear(64, 200).requires_grad_(False)
+for rows in (1, 2, 1500):
+    x = torch.randn(rows, 64)
+    found, expected = ByteLinear(linear)(x), linear(x)
+    print(weight_max(), ((found - expected).pow(2).mean() / expected.pow(2).mean()).sqrt().item())
+"""
+
+
+@pytest.mark.parametrize("instructions", ["SSE41", "AVX2", "AVX512_CORE"])
+def test_a_cpu_that_adds_in_16_bits_is_given_smaller_weights(instructions: str) -> None:
+    found = subprocess.run(
+        [sys.executable, "-c", OTHER_CPU],
+        env=os.environ | {"ONEDNN_MAX_CPU_ISA": instructions},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    for line in found.stdout.splitlines():
+        largest, off = line.split()
+        assert largest == "64"
+        assert float(off) < BYTE_ERROR_MAX
+
+
 def test_8_bit_weights_are_within_half_a_step() -> None:
     linear = a_layer()
-    step = linear.weight.abs().amax(dim=1, keepdim=True) / 127
+    step = linear.weight.abs().amax(dim=1, keepdim=True) / weight_max()
     off = (ByteLinear(linear).weight - linear.weight).abs()
     assert (off <= step / 2 + 1e-7).all()
 
