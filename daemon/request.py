@@ -126,6 +126,7 @@ class RejectReason(StrEnum):
     UNKNOWN_PROFILE = "unknown_profile"
     LOCATION_NOT_ALLOWED = "location_not_allowed"
     CONFLICTING_ID = "conflicting_request_id"
+    RECORD_UNREADABLE = "record_unreadable"
 
 
 class Rejected(Exception):

@@ -9,12 +9,11 @@ import sys
 from functools import partial
 
 import structlog
-from pydantic import ValidationError
 
 from neuron_worker import model
 from neuron_worker import settings as worker_settings
 from neuron_worker.bell import Bell
-from neuron_worker.contract import ExitCode, Ledger, Order, S3Uri
+from neuron_worker.contract import ExitCode, Ledger, Order, S3Uri, UnreadableDocument
 from neuron_worker.contract.redaction import redact_line
 from neuron_worker.reporter import Reporter
 from neuron_worker.settings import WorkerMisconfigured, WorkerSettings
@@ -66,9 +65,9 @@ def _run(settings: WorkerSettings, stop: Stop) -> ExitCode:
         log.error("order_missing", uri=str(uri))
         return ExitCode.ORDER_UNREADABLE
     try:
-        order = Order.model_validate_json(found[0])
-    except ValidationError as error:
-        log.error("order_unreadable", uri=str(uri), detail=str(error))
+        order = Order.read(found[0], uri)
+    except UnreadableDocument as error:
+        log.error("order_unreadable", uri=str(uri), cause=error.cause)
         return ExitCode.ORDER_UNREADABLE
     structlog.contextvars.bind_contextvars(
         order_id=order.order_id, lane=order.lane, shard_index=settings.shard_index

@@ -19,6 +19,7 @@ from neuron_worker.contract import (
     Reason,
     Record,
     TranscriptFormat,
+    UnreadableDocument,
 )
 from neuron_worker.formats import CONTENT_TYPES, render
 from neuron_worker.in_hand import RequestFailed, RequestInHand
@@ -35,13 +36,21 @@ PROGRESS_SAVE_SECONDS = 30.0
 
 def given_up(order: Order, shard_index: int, request_id: str) -> Outcome:
     """The outcome of a request that a dispatcher gave up before this order came to it."""
+    detail = "the request was given up meanwhile; its dead letter says why"
+    return left_alone(order, shard_index, request_id, Reason.GIVEN_UP, detail)
+
+
+def left_alone(
+    order: Order, shard_index: int, request_id: str, reason: Reason, detail: str
+) -> Outcome:
+    """The outcome of a request whose record does not let a worker begin it."""
     return Outcome(
         request_id=request_id,
         order_id=order.order_id,
         shard_index=shard_index,
-        kind=Reason.GIVEN_UP.kind,
-        reason=Reason.GIVEN_UP,
-        detail="the request was given up meanwhile; its dead letter says why",
+        kind=reason.kind,
+        reason=reason,
+        detail=detail,
         finished_at=datetime.now(UTC),
     )
 
@@ -137,7 +146,13 @@ class Delivery:
                 self._reporter.end(self._outcome(request, Reason.INTERNAL_ERROR, detail))
                 return
             outcome = self._done(request, transcript, files)
-            if not self._write_record(outcome, request.record, request.record_etag):
+            try:
+                recorded = self._write_record(outcome, request.record, request.record_etag)
+            except UnreadableDocument as error:
+                log.error("record_unreadable", cause=str(error))
+                self._reporter.end(self._outcome(request, Reason.RECORD_UNREADABLE, str(error)))
+                return
+            if not recorded:
                 log.warning("request_given_up_meanwhile")
                 outcome = given_up(self._order, self._shard_index, request.item.request_id)
             self._reporter.end(outcome)
@@ -175,7 +190,7 @@ class Delivery:
                 self._store.put_unchanged(uri, fresh.to_json(), etag)
             except ChangedMeanwhile:
                 known = self._store.get(uri)
-                record = Record.model_validate_json(known[0]) if known else None
+                record = Record.read(known[0], uri) if known else None
                 etag = known[1] if known else None
                 if record and record.done:
                     return True

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import structlog
 
 from neuron_worker.bell import Bell
-from neuron_worker.contract import InHand, Ledger, Order, Outcome, ShardReport
+from neuron_worker.contract import InHand, Ledger, Order, Outcome, ShardReport, UnreadableDocument
 from neuron_worker.store import Store, StoreError
 
 log = structlog.get_logger()
@@ -40,13 +40,12 @@ class Reporter:
         self._lock = threading.Lock()
         self._written = 0.0
         before = store.get(self._uri)
-        outcomes = ShardReport.model_validate_json(before[0]).outcomes if before else ()
         self._report = ShardReport(
             order_id=order.order_id,
             shard_index=shard_index,
             job_attempt=job_attempt,
             updated_at=datetime.now(UTC),
-            outcomes=outcomes,
+            outcomes=self._read(before[0]) if before else (),
         )
 
     @property
@@ -88,6 +87,14 @@ class Reporter:
         """Nothing is in hand: an interrupted request is nobody's fault."""
         with self._lock:
             self._write(())
+
+    def _read(self, content: bytes) -> tuple[Outcome, ...]:
+        """What is reported already; what is done, the records know as well."""
+        try:
+            return ShardReport.read(content, self._uri).outcomes
+        except UnreadableDocument as error:
+            log.error("report_unreadable", cause=str(error))
+            return ()
 
     def _write(
         self, in_hand: tuple[InHand, ...], outcomes: tuple[Outcome, ...] | None = None

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import structlog
 
-from neuron_worker.contract import ExitCode, Ledger, Order, Record
-from neuron_worker.delivery import Delivery, given_up
+from neuron_worker.contract import ExitCode, Ledger, Order, Reason, Record, UnreadableDocument
+from neuron_worker.delivery import Delivery, given_up, left_alone
 from neuron_worker.feeder import Feeder
 from neuron_worker.in_hand import RequestInHand
 from neuron_worker.reporter import Reporter
@@ -56,8 +56,17 @@ class ShardWorker:
                 continue
             if self.stop.requested.is_set():
                 return
-            known = self.store.get(self.ledger.record(item.request_id))
-            record = Record.model_validate_json(known[0]) if known else None
+            uri = self.ledger.record(item.request_id)
+            known = self.store.get(uri)
+            try:
+                record = Record.read(known[0], uri) if known else None
+            except UnreadableDocument as error:
+                log.error("record_unreadable", request_id=item.request_id, cause=str(error))
+                reason = Reason.RECORD_UNREADABLE
+                self.reporter.end(
+                    left_alone(self.order, self.shard_index, item.request_id, reason, str(error))
+                )
+                continue
             if record and record.done:
                 log.info(
                     "request_done_before",

@@ -22,6 +22,8 @@ ADVICE: dict[str, str] = {
     "redrive. If several recordings of one source fail so, keep one to find out why.",
     Reason.UNSUPPORTED_OPTION: "Send a corrected request, with an option or a profile that the "
     "detail allows, and purge the letter.",
+    Reason.RECORD_UNREADABLE: "Put back an older version of the record that the detail names; or "
+    "delete it, and with it all that is known of the request. Then redrive.",
     Reason.STORE_REFUSED: "Read in the detail what S3 refused, and whether the recording was "
     "replaced while it was read; then redrive.",
     Reason.INTERNAL_ERROR: "Read the job's log for the traceback; redrive once the worker's image "

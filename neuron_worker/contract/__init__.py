@@ -4,6 +4,7 @@ The dispatcher imports this package and nothing else of the worker, so nothing h
 torch, numpy or an AWS client.
 """
 
+from neuron_worker.contract.document import UnreadableDocument
 from neuron_worker.contract.exit_codes import ExitCode
 from neuron_worker.contract.ledger import Ledger, S3Uri
 from neuron_worker.contract.options import Channels, Options, Task, TimestampLevel, TranscriptFormat
@@ -30,5 +31,6 @@ __all__ = [
     "Task",
     "TimestampLevel",
     "TranscriptFormat",
+    "UnreadableDocument",
     "WorkItem",
 ]

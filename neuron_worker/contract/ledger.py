@@ -20,6 +20,8 @@ from pydantic import AfterValidator, Field
 
 _URI = re.compile(r"^s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(?P<key>.*)$", re.DOTALL)
 
+_REPORT = re.compile(r"(?P<shard>[0-9]{5})\.json")
+
 _CONTROL = re.compile(r"[\x00-\x1f]")
 
 KEY_MAX_BYTES = 1_024
@@ -120,6 +122,11 @@ class Ledger:
     def report(self, order_id: str, shard_index: int) -> S3Uri:
         """Where one shard's worker reports."""
         return self.root.join("orders", "reports", order_id, f"{shard_index:05d}.json")
+
+    def shard_index(self, report: S3Uri) -> int | None:
+        """The shard that a report is about; None for something else that stands there."""
+        match = _REPORT.fullmatch(report.key.rpartition("/")[2])
+        return int(match["shard"]) if match else None
 
     def record(self, request_id: str) -> S3Uri:
         """Where all that is known of one request stands."""

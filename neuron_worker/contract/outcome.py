@@ -32,6 +32,7 @@ class Reason(StrEnum):
     TOO_LONG = "too_long"
     DECODER_FAILED = "decoder_failed"
     UNSUPPORTED_OPTION = "unsupported_option"
+    RECORD_UNREADABLE = "record_unreadable"
     STORE_REFUSED = "store_refused"
     INTERNAL_ERROR = "internal_error"
     STORE_UNAVAILABLE = "store_unavailable"
@@ -61,6 +62,7 @@ _KIND_OF = {
     Reason.TOO_LONG: OutcomeKind.BAD_INPUT,
     Reason.DECODER_FAILED: OutcomeKind.BAD_INPUT,
     Reason.UNSUPPORTED_OPTION: OutcomeKind.BAD_INPUT,
+    Reason.RECORD_UNREADABLE: OutcomeKind.BAD_INPUT,
     Reason.STORE_REFUSED: OutcomeKind.TRANSIENT,
     Reason.INTERNAL_ERROR: OutcomeKind.TRANSIENT,
     Reason.STORE_UNAVAILABLE: OutcomeKind.INFRASTRUCTURE,

@@ -1,8 +1,9 @@
 """What is known so far: of one shard under way, and of one request across its orders."""
 
 from datetime import datetime
+from typing import Self
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, model_validator
 
 from neuron_worker.contract.document import Document
 from neuron_worker.contract.order import OrderId, RequestId
@@ -49,6 +50,12 @@ class Record(Document):
     rejection: str = Field(
         default="", description="Why its newest message was dead-lettered without any order."
     )
+
+    @model_validator(mode="after")
+    def _given_up_for_a_reason(self) -> Self:
+        if self.dead_lettered_at is not None and not self.outcomes:
+            raise ValueError("given up without any outcome")
+        return self
 
     @property
     def done(self) -> Outcome | None:

@@ -291,3 +291,21 @@ def test_what_is_done_already_costs_no_model(cloud: Cloud) -> None:
 
     assert ended.code == ExitCode.FINISHED
     assert ended.event("request_done_before")
+
+
+def test_what_cannot_be_read_in_the_ledger_is_answered_for_and_kept(cloud: Cloud) -> None:
+    content = (RECORDINGS / "archive.opus").read_bytes()
+    ours = job(cloud, ("torn", content, Options()))
+    request_id = ours.order.items()[0].request_id
+    record = cloud.ledger.record(request_id)
+    for uri in (record, cloud.ledger.report(ours.order.order_id, 0)):
+        cloud.s3.put_object(Bucket=uri.bucket, Key=uri.key, Body=b'{"request_id": "to')
+
+    ended = ours.run(WHISPER_FLEET_MODEL="no-such-model")
+
+    assert ended.code == ExitCode.FINISHED, ended.log
+    [outcome] = ours.report().outcomes
+    assert outcome.reason == "record_unreadable"
+    assert str(record) in outcome.detail
+    assert cloud.read(str(record)) == b'{"request_id": "to'
+    assert ended.event("report_unreadable")
