@@ -12,8 +12,10 @@ from datetime import datetime, timedelta
 
 from pydantic import AwareDatetime
 
+from daemon.metrics import Metrics
 from daemon.ports import Conflict, Store
-from neuron_worker.contract import Ledger
+from daemon.unreadable import tell_unreadable
+from neuron_worker.contract import Ledger, UnreadableDocument
 from neuron_worker.contract.document import Document
 from neuron_worker.contract.order import OrderId
 
@@ -29,6 +31,10 @@ UNVERIFIED, and generous against what was seen (Metaflow, pull request 543)."""
 
 TAKEN_OVER_AFTER = SUBMIT_WITHIN + timedelta(seconds=SUBMIT_CALL_SECONDS) + LISTED_WITHIN
 """From then on, a claim without a job that can be found stands for no job."""
+
+
+NOBODY_KNOWS = ""
+"""The daemon of a claim that cannot be read."""
 
 
 class Claim(Document):
@@ -51,17 +57,30 @@ class Claim(Document):
 class Claims:
     """Reads and writes the claims of one daemon."""
 
-    def __init__(self, store: Store, ledger: Ledger, daemon_id: str) -> None:
+    def __init__(self, store: Store, ledger: Ledger, daemon_id: str, metrics: Metrics) -> None:
         self.daemon_id = daemon_id
+        self._metrics = metrics
+        self._first_met: dict[str, datetime] = {}
         self._store = store
         self._ledger = ledger
 
-    async def get(self, order_id: str) -> tuple[Claim, str] | None:
-        """The claim on an order and its etag; None where nobody has claimed it."""
-        found = await self._store.get_with_etag(self._ledger.claim(order_id))
+    async def get(self, order_id: str, now: datetime) -> tuple[Claim, str] | None:
+        """The claim on an order and its etag; None where nobody has claimed it.
+
+        One that cannot be read was written before it was first met, by nobody knows whom.
+        """
+        uri = self._ledger.claim(order_id)
+        found = await self._store.get_with_etag(uri)
         if found is None:
             return None
-        return Claim.model_validate_json(found[0]), found[1]
+        content, etag = found
+        try:
+            return Claim.read(content, uri), etag
+        except UnreadableDocument as error:
+            if order_id not in self._first_met:
+                tell_unreadable(error, self._metrics)
+            first_met = self._first_met.setdefault(order_id, now)
+            return Claim(order_id=order_id, daemon_id=NOBODY_KNOWS, claimed_at=first_met), etag
 
     async def make(
         self, order_id: str, now: datetime, etag: str | None
@@ -84,4 +103,5 @@ class Claims:
 
     async def forget(self, order_id: str) -> None:
         """Delete the claim on an order that is over."""
+        self._first_met.pop(order_id, None)
         await self._store.delete(self._ledger.claim(order_id))

@@ -74,7 +74,7 @@ class Dispatcher:
             store=world.store,
             batch=world.batch,
             ledger=ledger,
-            claims=Claims(world.store, ledger, f"{source.getrandbits(64):016x}"),
+            claims=Claims(world.store, ledger, f"{source.getrandbits(64):016x}", self.metrics),
             outstanding=self.outstanding,
             breakers=self._breakers,
             settings=settings,
@@ -114,6 +114,7 @@ class Dispatcher:
                 clock=clock,
             ),
             breakers=self._breakers,
+            metrics=self.metrics,
             clock=clock,
         )
         self._autoscaler = Autoscaler(

@@ -29,7 +29,8 @@ from daemon.records import Records
 from daemon.request import Rejected, RejectReason, Request, parse
 from daemon.settings import Settings
 from daemon.settle import Fate, bury, verdict
-from neuron_worker.contract import Record, S3Uri, WorkItem
+from daemon.unreadable import tell_unreadable
+from neuron_worker.contract import Record, S3Uri, UnreadableDocument, WorkItem
 from neuron_worker.contract.ledger import KEY_MAX_BYTES
 from neuron_worker.contract.order import Message
 
@@ -123,7 +124,11 @@ class Intake:
             return
         if message.receive_count > 1:
             await self.adopt()
-            if await self._settled(message, owed):
+            try:
+                settled = await self._settled(message, owed)
+            except UnreadableDocument as error:
+                raise Rejected(RejectReason.RECORD_UNREADABLE, str(error), request_id) from error
+            if settled:
                 return
         # Another poller may have been here meanwhile.
         if (known := self.outstanding.get(request_id)) is not None:
@@ -246,8 +251,15 @@ class Intake:
             message.body, reason=rejection.reason, detail=rejection.detail, facts=facts
         )
         await self.dead_letters.send([letter])
-        if rejection.request_id is not None:
-            await self.records.reject(rejection.request_id, rejection.detail)
+        await self._note_rejection(rejection)
         await self.requests.delete([message.receipt_handle])
         self.metrics.rejected.labels(rejection.reason).inc()
         log.error("message_rejected", reason=rejection.reason, detail=rejection.detail, **facts)
+
+    async def _note_rejection(self, rejection: Rejected) -> None:
+        if rejection.request_id is None:
+            return
+        try:
+            await self.records.reject(rejection.request_id, rejection.detail)
+        except UnreadableDocument as error:
+            tell_unreadable(error, self.metrics)

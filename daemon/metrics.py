@@ -64,6 +64,9 @@ class Metrics:
         self.undecided = self._counter(
             "messages_undecided", "Messages given back because AWS could not be reached."
         )
+        self.unreadable = self._counter(
+            "ledger_unreadable", "Times that a document of the ledger could not be read.", "kind"
+        )
         self.held = self._gauge("requests_held", "Requests waiting for an order.")
         self.in_flight = self._gauge("requests_in_flight", "Requests in an order under way.")
         self.settled = self._counter(

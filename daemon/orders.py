@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
-from pydantic import ValidationError
 
 from daemon.breaker import Breakers
 from daemon.claims import SUBMIT_CALL_SECONDS, Claim, Claims
@@ -31,7 +30,8 @@ from daemon.ports import (
     Unavailable,
 )
 from daemon.settings import Settings
-from neuron_worker.contract import Ledger, Order, S3Uri, Shard
+from daemon.unreadable import tell_unreadable
+from neuron_worker.contract import Ledger, Order, S3Uri, Shard, UnreadableDocument
 
 log = structlog.get_logger()
 
@@ -135,10 +135,10 @@ class Orders:
                     # Closed by its daemon a moment ago.
                     continue
                 try:
-                    orders.append(Order.model_validate_json(content))
-                except ValidationError as error:
+                    orders.append(self._read_order(content, uri))
+                except UnreadableDocument as error:
                     self._unreadable.add(uri)
-                    log.error("order_unreadable", uri=str(uri), error=str(error))
+                    tell_unreadable(error, self.metrics)
             for order in sorted(orders, key=lambda order: order.created_at):
                 self._open[order.order_id] = OpenOrder(order)
                 for owed in self._owed_by(order):
@@ -188,7 +188,7 @@ class Orders:
         order_id = opened.order.order_id
         if opened.claim is not None and opened.claim.daemon_id == self.claims.daemon_id:
             return True
-        found = await self.claims.get(order_id)
+        found = await self.claims.get(order_id, self.clock())
         opened.claim, opened.claim_etag = found or (None, None)
         # The claim goes after the order: none may mean that another daemon has closed it.
         return (
@@ -284,6 +284,12 @@ class Orders:
             environment[EVENTS_VARIABLE] = self.settings.queues.events
         return environment
 
+    def _read_order(self, content: bytes, uri: S3Uri) -> Order:
+        order = Order.read(content, uri)
+        if self.ledger.open_order(order.order_id) != uri:
+            raise UnreadableDocument(uri, "order", f"it is the order {order.order_id}")
+        return order
+
     def _is_strange(self, uri: S3Uri) -> bool:
         order_id = uri.key.rpartition("/")[2].removesuffix(".json")
         return order_id not in self._open and uri not in self._unreadable
@@ -312,7 +318,13 @@ class Orders:
 
     def _owed_by(self, order: Order) -> Iterable[Owed]:
         for item in order.items():
-            message = order.messages[item.request_id]
+            message = order.messages.get(item.request_id)
+            if message is None:
+                # It comes back by itself; until then nothing is to be settled.
+                log.error(
+                    "message_not_in_order", order_id=order.order_id, request_id=item.request_id
+                )
+                continue
             yield Owed(
                 item=item,
                 profile=order.profile,

@@ -16,11 +16,13 @@ from daemon.blame import LOST, cause_of, end_of_shard
 from daemon.breaker import Breakers
 from daemon.clock import Clock
 from daemon.liveness import getting_on
+from daemon.metrics import Metrics
 from daemon.orders import OpenOrder, Orders
 from daemon.outstanding import Outstanding
 from daemon.ports import Batch, Job, JobEnd, JobStatus, Store
 from daemon.settle import Settlement
-from neuron_worker.contract import Ledger, Order, Reason, ShardReport
+from daemon.unreadable import tell_unreadable
+from neuron_worker.contract import Ledger, Order, Reason, ShardReport, UnreadableDocument
 
 log = structlog.get_logger()
 
@@ -41,6 +43,7 @@ class Reconciler:
     outstanding: Outstanding
     settlement: Settlement
     breakers: Breakers
+    metrics: Metrics
     clock: Clock
     _rung: set[str] = field(default_factory=set, init=False)
     _turns: asyncio.Semaphore = field(
@@ -88,8 +91,9 @@ class Reconciler:
 
     async def _settle_reported(self, opened: OpenOrder) -> None:
         for entry in await self.store.list(self.ledger.reports(opened.order.order_id)):
-            shard_index = int(entry.uri.key.rpartition("/")[2].removesuffix(".json"))
-            if opened.report_etags.get(shard_index) == entry.etag:
+            shard_index = self.ledger.shard_index(entry.uri)
+            # Something else that somebody put there is nobody's report.
+            if shard_index is None or opened.report_etags.get(shard_index) == entry.etag:
                 continue
             report = await self._report(opened, shard_index)
             getting_on()
@@ -121,9 +125,18 @@ class Reconciler:
             self.breakers.failed(order.lane, order.order_id, cause.words)
 
     async def _report(self, opened: OpenOrder, shard_index: int) -> ShardReport | None:
+        """What a worker has said; one that cannot be read says nothing but that it began."""
         uri = self.ledger.report(opened.order.order_id, shard_index)
         content = await self.store.get(uri)
-        return None if content is None else ShardReport.model_validate_json(content)
+        if content is None:
+            return None
+        try:
+            return ShardReport.read(content, uri)
+        except UnreadableDocument as error:
+            tell_unreadable(error, self.metrics)
+            return ShardReport(
+                order_id=opened.order.order_id, shard_index=shard_index, updated_at=self.clock()
+            )
 
     async def _newly_ended(self, opened: OpenOrder, job: Job | None) -> dict[int, JobEnd]:
         """How each shard ended that has ended since the last round, by shard index."""

@@ -16,7 +16,11 @@ WRITES_MAX = 10
 
 
 class Records:
-    """Reads and changes the records of single requests."""
+    """Reads and changes the records of single requests.
+
+    Every method raises `UnreadableDocument` for a record that cannot be read, and leaves it as it
+    is: what it says decides.
+    """
 
     def __init__(self, store: Store, ledger: Ledger) -> None:
         self._store = store
@@ -86,7 +90,8 @@ class Records:
         raise Unavailable("s3", f"the record of {request_id} is changed by others all the time")
 
     async def _read(self, request_id: str) -> tuple[Record, str | None]:
-        found = await self._store.get_with_etag(self._ledger.record(request_id))
+        uri = self._ledger.record(request_id)
+        found = await self._store.get_with_etag(uri)
         if found is None:
             return Record(request_id=request_id), None
-        return Record.model_validate_json(found[0]), found[1]
+        return Record.read(found[0], uri), found[1]

@@ -19,10 +19,11 @@ from daemon.dead_letters import dead_letter
 from daemon.liveness import getting_on
 from daemon.metrics import Metrics
 from daemon.outstanding import Outstanding, Owed
-from daemon.ports import Batch, Queue, ServiceError
+from daemon.ports import Batch, Outgoing, Queue, ServiceError
 from daemon.records import Records
 from daemon.settings import RetrySettings
-from neuron_worker.contract import Outcome, OutcomeKind, Reason, Record
+from daemon.unreadable import tell_unreadable
+from neuron_worker.contract import Outcome, OutcomeKind, Reason, Record, UnreadableDocument
 
 log = structlog.get_logger()
 
@@ -109,19 +110,17 @@ class Settlement:
             if outcome.kind is OutcomeKind.DONE:
                 done.append((owed, outcome))
                 continue
-            record = await self.records.add(outcome, owed.asked_at)
-            outage = self.breakers.gate(lane) is not Gate.OPEN
-            judged = verdict(outcome, record, self.settings, outage=outage)
-            gone = judged.fate is Fate.DEAD_LETTER or record.given_up_since(owed.asked_at)
-            if record.done is None and gone:
-                record = await self._give_up(owed, record, outcome, job_of(outcome.shard_index))
-            if record.done is not None:
-                # Another daemon's order was sooner.
-                done.append((owed, record.done))
-            elif gone:
+            job_id = job_of(outcome.shard_index)
+            try:
+                fate, known = await self._settle_failure(owed, outcome, lane, job_id)
+            except UnreadableDocument as error:
+                tell_unreadable(error, self.metrics)
+                await self._give_up_unread(owed, outcome, error, job_id)
+                fate, known = Fate.DEAD_LETTER, outcome
+            if fate is Fate.FINISH:
+                done.append((owed, known))
+            elif fate is Fate.DEAD_LETTER:
                 finished.append(owed)
-            else:
-                self._retry(owed, outcome, record, judged)
         await self._delete([*finished, *(owed for owed, _ in done)])
         for owed in finished:
             # Not remembered as finished: whoever sends it again asks anew.
@@ -129,6 +128,23 @@ class Settlement:
         for owed, outcome in done:
             self.outstanding.finish(owed.item.request_id)
             self._note_done(owed, outcome)
+
+    async def _settle_failure(
+        self, owed: Owed, outcome: Outcome, lane: str, job_id: str | None
+    ) -> tuple[Fate, Outcome]:
+        """Give up or retry; or find that another daemon's order was sooner, and done."""
+        record = await self.records.add(outcome, owed.asked_at)
+        outage = self.breakers.gate(lane) is not Gate.OPEN
+        judged = verdict(outcome, record, self.settings, outage=outage)
+        gone = judged.fate is Fate.DEAD_LETTER or record.given_up_since(owed.asked_at)
+        if record.done is None and gone:
+            record = await self._give_up(owed, record, outcome, job_id)
+        if record.done is not None:
+            return Fate.FINISH, record.done
+        if gone:
+            return Fate.DEAD_LETTER, outcome
+        self._retry(owed, outcome, record, judged)
+        return Fate.RETRY, outcome
 
     async def _delete(self, finished: Sequence[Owed]) -> None:
         failed: set[str] = set()
@@ -190,6 +206,23 @@ class Settlement:
             self.records,
             log_stream=await self._log_stream(job_id),
         )
+        self._note_given_up(owed, outcome, len(record.outcomes))
+        return record
+
+    async def _give_up_unread(
+        self, owed: Owed, outcome: Outcome, error: UnreadableDocument, job_id: str | None
+    ) -> None:
+        """Send the dead letter of a request whose record nobody can go by."""
+        reason = Reason.RECORD_UNREADABLE
+        last = outcome.model_copy(
+            update={"kind": reason.kind, "reason": reason, "detail": str(error)}
+        )
+        record = Record(request_id=owed.item.request_id, outcomes=(last,))
+        letter = letter_about(owed.message.body, record, await self._log_stream(job_id))
+        await self.dead_letters.send([letter])
+        self._note_given_up(owed, last, 1)
+
+    def _note_given_up(self, owed: Owed, outcome: Outcome, attempts: int) -> None:
         self.metrics.settled.labels(owed.profile, Fate.DEAD_LETTER, outcome.reason or "").inc()
         log.error(
             "request_dead_lettered",
@@ -197,9 +230,8 @@ class Settlement:
             order_id=outcome.order_id,
             reason=outcome.reason,
             detail=outcome.detail,
-            attempts=len(record.outcomes),
+            attempts=attempts,
         )
-        return record
 
     async def _log_stream(self, job_id: str | None) -> str:
         """Where the log of a job stands; empty when Batch cannot say."""
@@ -217,8 +249,14 @@ async def bury(
     body: str, record: Record, dead_letters: Queue, records: Records, *, log_stream: str = ""
 ) -> None:
     """Send the dead letter of a request that the record calls given up, and note that it is."""
+    await dead_letters.send([letter_about(body, record, log_stream)])
+    await records.letter_sent(record)
+
+
+def letter_about(body: str, record: Record, log_stream: str) -> Outgoing:
+    """The dead letter of a request: its message with what is known of it."""
     last = record.outcomes[-1]
-    letter = dead_letter(
+    return dead_letter(
         body,
         reason=last.reason or last.kind,
         detail=last.detail,
@@ -229,5 +267,3 @@ async def bury(
             "log": log_stream,
         },
     )
-    await dead_letters.send([letter])
-    await records.letter_sent(record)

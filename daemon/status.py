@@ -6,12 +6,22 @@ asked for one message). `Watcher.look` costs two listings and a read per report 
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
 from daemon.ports import Store
 from daemon.records import Records
-from neuron_worker.contract import Ledger, Order, Outcome, OutcomeKind, Record, S3Uri, ShardReport
+from neuron_worker.contract import (
+    Ledger,
+    Order,
+    Outcome,
+    OutcomeKind,
+    Record,
+    S3Uri,
+    ShardReport,
+    UnreadableDocument,
+)
 
 
 class Stage(StrEnum):
@@ -23,6 +33,7 @@ class Stage(StrEnum):
     RETRYING = "failed, waiting to be tried again"
     DONE = "done"
     DEAD_LETTERED = "given up, in the dead-letter queue"
+    UNKNOWN = "unknown: its record cannot be read"
 
     @property
     def final(self) -> bool:
@@ -64,9 +75,15 @@ class Watcher:
                 continue
             now = in_orders.get(request_id)
             if now is None:
-                now = _by_record(await self._records.get(request_id))
+                now = await self._on_record(request_id)
             self._standings[request_id] = now
         return list(self._standings.values())
+
+    async def _on_record(self, request_id: str) -> Standing:
+        try:
+            return _by_record(await self._records.get(request_id))
+        except UnreadableDocument as error:
+            return Standing(request_id, Stage.UNKNOWN, detail=str(error))
 
     async def _in_open_orders(self) -> dict[str, Standing]:
         """Standings of the requests that some open order still has to deal with."""
@@ -104,7 +121,9 @@ class Watcher:
 
     async def _read_order(self, uri: S3Uri) -> None:
         if uri not in self._orders and (content := await self._store.get(uri)) is not None:
-            self._orders[uri] = Order.model_validate_json(content)
+            # One that cannot be read is the daemon's to report.
+            with suppress(UnreadableDocument):
+                self._orders[uri] = Order.read(content, uri)
 
     async def _read_reports(self, order: Order) -> list[ShardReport]:
         reports = []
@@ -114,7 +133,10 @@ class Watcher:
                 content = await self._store.get(entry.uri)
                 if content is None:
                     continue
-                report = ShardReport.model_validate_json(content)
+                try:
+                    report = ShardReport.read(content, entry.uri)
+                except UnreadableDocument:
+                    continue
                 self._reports[entry.uri] = (entry.etag, report)
             reports.append(report)
         return reports

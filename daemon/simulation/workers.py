@@ -165,7 +165,7 @@ class Worker:
             if content is None:
                 self._workshop.toil.orders_missing += 1
                 return Exit(ExitCode.ORDER_UNREADABLE)
-            self._order = Order.model_validate_json(content)
+            self._order = Order.read(content, self._uri)
             return await self._shard()
         except ServiceError:
             return Exit(ExitCode.LEDGER_UNREACHABLE)
@@ -173,7 +173,7 @@ class Worker:
     async def _shard(self) -> Exit:
         uri = self._ledger.report(self._order.order_id, self._shard_index)
         before = await self._try(partial(self._store.get, uri))
-        outcomes = ShardReport.model_validate_json(before).outcomes if before else ()
+        outcomes = ShardReport.read(before, uri).outcomes if before else ()
         self._report = ShardReport(
             order_id=self._order.order_id,
             shard_index=self._shard_index,
@@ -288,7 +288,7 @@ class Worker:
     async def _record(self, request_id: str) -> tuple[Record | None, str | None]:
         uri = self._ledger.record(request_id)
         found = await self._try(partial(self._store.get_with_etag, uri))
-        return (Record.model_validate_json(found[0]), found[1]) if found else (None, None)
+        return (Record.read(found[0], uri), found[1]) if found else (None, None)
 
     def _outcome(self, item: WorkItem, reason: Reason | None) -> Outcome:
         return Outcome(

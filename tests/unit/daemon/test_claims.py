@@ -13,6 +13,7 @@ from daemon.claims import (
     Claim,
     Claims,
 )
+from daemon.metrics import Metrics
 from daemon.ports import Unavailable
 from daemon.simulation import clock
 from daemon.simulation.store import Objects, SimulatedStore
@@ -25,7 +26,9 @@ INSTANT = timedelta(microseconds=1)
 
 
 def claims_of(objects: Objects, daemon_id: str, line: ScriptedLine | None = None) -> Claims:
-    return Claims(SimulatedStore(objects, line or ScriptedLine(daemon_id)), LEDGER, daemon_id)
+    return Claims(
+        SimulatedStore(objects, line or ScriptedLine(daemon_id)), LEDGER, daemon_id, Metrics()
+    )
 
 
 async def test_of_daemons_that_claim_an_order_together_one_has_it() -> None:
@@ -33,15 +36,15 @@ async def test_of_daemons_that_claim_an_order_together_one_has_it() -> None:
     daemons = [claims_of(objects, f"daemon-{number}") for number in range(8)]
     made = await asyncio.gather(*(one.make("o", clock.now(), None) for one in daemons))
     [(claim, etag)] = [one for one in made if one is not None]
-    assert await daemons[0].get("o") == (claim, etag)
+    assert await daemons[0].get("o", clock.now()) == (claim, etag)
 
 
 async def test_nobody_has_claimed_an_order_that_is_new_or_over() -> None:
     claims = claims_of(Objects(), "a")
-    assert await claims.get("o") is None
+    assert await claims.get("o", clock.now()) is None
     await claims.make("o", clock.now(), None)
     await claims.forget("o")
-    assert await claims.get("o") is None
+    assert await claims.get("o", clock.now()) is None
 
 
 async def test_of_daemons_that_take_a_claim_over_together_one_has_it() -> None:
@@ -61,7 +64,7 @@ async def test_a_claim_that_was_forgotten_cannot_be_taken_over() -> None:
     assert made is not None
     await first.forget("o")
     assert await other.make("o", clock.now(), made[1]) is None
-    assert await other.get("o") is None
+    assert await other.get("o", clock.now()) is None
 
 
 async def test_a_claim_whose_answer_was_lost_is_found_to_be_ones_own() -> None:
@@ -70,7 +73,7 @@ async def test_a_claim_whose_answer_was_lost_is_found_to_be_ones_own() -> None:
     line.fail("PutObject", Unavailable("s3", "no answer"), heard=True)
     with pytest.raises(Unavailable):
         await claims.make("o", clock.now(), None)
-    found = await claims.get("o")
+    found = await claims.get("o", clock.now())
     assert found is not None
     assert found[0].may_submit("a", clock.now())
 
@@ -81,7 +84,7 @@ async def test_the_job_is_noted_whoever_asks() -> None:
     made = await claims.make("o", clock.now(), None)
     assert made is not None
     await claims.note_job(made[0], "job")
-    found = await claims_of(objects, "b").get("o")
+    found = await claims_of(objects, "b").get("o", clock.now())
     assert found is not None
     assert (found[0].job_id, found[0].daemon_id) == ("job", "a")
 
