@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: demo test lint schema bench bench-dispatch chaos mutations kill endurance xla-check lock clean
+.PHONY: demo test lint schema bench bench-dispatch chaos mutations kill backlog endurance xla-check lock clean
 
 demo: $(INSTALLED)  ## Transcribe the shipped recordings through the whole path.
 	$(BIN)/whisper-fleet local run tests/recordings --out transcripts --formats txt,json,srt,vtt --overwrite
@@ -45,6 +45,9 @@ mutations: $(INSTALLED)  ## Show that the seeds notice deliberate bugs.
 
 kill: $(INSTALLED)  ## Kill the daemon 20 times, and a worker in mid-file: takes some minutes.
 	$(BIN)/pytest -s -m long tests/integration/test_kill.py tests/integration/test_worker_kill.py
+
+backlog: $(INSTALLED)  ## Put a million messages before the daemon, and see what memory it takes.
+	$(BIN)/pytest -s -m long tests/integration/test_backlog.py
 
 endurance: $(INSTALLED)  ## Transcribe one recording of ten hours, and see what memory it takes.
 	$(BIN)/python -m tests.endurance

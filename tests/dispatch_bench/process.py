@@ -1,6 +1,7 @@
 """A process under measurement: what the kernel says of its CPU time and its memory."""
 
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -57,6 +58,14 @@ class Process:
     def resident_mib(self) -> float:
         """Memory of the process that is in RAM now."""
         return int(self._read("statm").split()[1]) * PAGE_BYTES / BYTES_PER_MIB
+
+    @property
+    def peak_resident_mib(self) -> float:
+        """The most that was in RAM at once (proc_pid_status(5), VmHWM)."""
+        found = re.search(r"^VmHWM:\s+(\d+) kB$", self._read("status"), re.MULTILINE)
+        if found is None:
+            raise LookupError("the kernel does not say VmHWM")
+        return int(found[1]) / 1024
 
     def check(self) -> None:
         """Raise `ProcessEnded` if it has."""

@@ -70,8 +70,8 @@ class Services:
 
 
 @asynccontextmanager
-async def open_services(folder: Path) -> AsyncIterator[Services]:
-    """Run them while the block runs; workers take no time."""
+async def open_services(folder: Path, boot_seconds: float = 0.0) -> AsyncIterator[Services]:
+    """Run them while the block runs; workers take no time, once an instance has booted."""
     settings = load(SETTINGS_FILE)
     calls: Calls = Counter()
     objects = Objects()
@@ -88,7 +88,7 @@ async def open_services(folder: Path) -> AsyncIterator[Services]:
             EmbeddedBatch(
                 log_folder=folder,
                 environment={},
-                boot_seconds=0.0,
+                boot_seconds=boot_seconds,
                 notify=job_end_rule(sqs.deliver, ACCOUNT.arn(EVENTS)),
                 heard=counting("batch"),
                 executor=InstantExecutor(objects, ring),
