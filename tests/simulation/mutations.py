@@ -34,8 +34,8 @@ MUTATIONS = (
     Mutation(
         "delete a message that is to be tried again",
         "daemon/settle.py",
-        "                self._retry(owed, outcome, record, judged)\n",
-        "                finished.append(owed)\n",
+        "        self._retry(owed, outcome, record, judged)\n        return Fate.RETRY, outcome\n",
+        "        return Fate.DEAD_LETTER, outcome\n",
     ),
     Mutation(
         "delete a message as soon as it is received",
@@ -104,14 +104,16 @@ MUTATIONS = (
     Mutation(
         "give a request up without a dead letter",
         "daemon/settle.py",
-        "    await dead_letters.send([letter])\n",
+        "    await dead_letters.send([letter_about(body, record, log_stream)])\n",
         "",
     ),
     Mutation(
         "note a dead letter before it is sent",
         "daemon/settle.py",
-        "    await dead_letters.send([letter])\n    await records.letter_sent(record)\n",
-        "    await records.letter_sent(record)\n    await dead_letters.send([letter])\n",
+        "    await dead_letters.send([letter_about(body, record, log_stream)])\n"
+        "    await records.letter_sent(record)\n",
+        "    await records.letter_sent(record)\n"
+        "    await dead_letters.send([letter_about(body, record, log_stream)])\n",
     ),
     Mutation(
         "close an order that still owes something",
