@@ -38,6 +38,10 @@ log = structlog.get_logger()
 
 RECEIVE_MAX = 10
 
+BODIES_MAX_CHARACTERS = 32_000_000
+"""Of all that is outstanding. A body is kept three times, as text, parsed and in its order, so that
+few long ones take as much memory as many short ones."""
+
 UNDECIDED_SECONDS = 15
 DOUBLINGS_MAX = 6
 """How long a message that could not be decided on is put off: twice as long each time, up to a
@@ -63,7 +67,10 @@ class Intake:
     @property
     def full(self) -> bool:
         """Whether enough work is outstanding."""
-        return self.outstanding.messages >= self.settings.intake.outstanding_max
+        return (
+            self.outstanding.messages >= self.settings.intake.outstanding_max
+            or self.outstanding.characters >= BODIES_MAX_CHARACTERS
+        )
 
     async def poll(self) -> int:
         """Receive once and take what came; returns how many messages came."""

@@ -45,6 +45,11 @@ class Owed:
         return self.newest.received_at
 
     @property
+    def characters(self) -> int:
+        """Of its messages' bodies."""
+        return sum(len(message.body) for message in self.messages.values())
+
+    @property
     def receipt_handles(self) -> list[str]:
         """The newest handle of every message."""
         return [message.receipt_handle for message in self.messages.values()]
@@ -59,6 +64,7 @@ class Outstanding:
         self._orders: dict[str, dict[str, Owed]] = {}
         self._finished: OrderedDict[str, None] = OrderedDict()
         self._copies = 0
+        self._characters = 0
 
     def __len__(self) -> int:
         return len(self._owed)
@@ -68,6 +74,11 @@ class Outstanding:
         """How many messages owe them; a second copy of a request counts, too."""
         return len(self._owed) + self._copies
 
+    @property
+    def characters(self) -> int:
+        """How long their bodies are together: what is kept of each request grows with it."""
+        return self._characters
+
     def get(self, request_id: str) -> Owed | None:
         """The owed request, if it is outstanding."""
         return self._owed.get(request_id)
@@ -75,6 +86,7 @@ class Outstanding:
     def admit(self, owed: Owed) -> None:
         """Answer for a request from now on."""
         self._owed[owed.item.request_id] = owed
+        self._characters += owed.characters
         self.move(owed, owed.order_id)
 
     def adopt(self, owed: Owed) -> None:
@@ -88,6 +100,7 @@ class Outstanding:
             # Handles that were received here are newer than those in the order.
             received, known.messages = known.messages, dict(owed.messages)
             self._copies += len(known.messages) - len(received)
+            self._characters += owed.characters - sum(len(m.body) for m in received.values())
             for message in received.values():
                 self.join(known, message)
             self.move(known, owed.order_id)
@@ -101,6 +114,7 @@ class Outstanding:
         before = known.messages.get(message.message_id)
         if before is None:
             self._copies += 1
+            self._characters += len(message.body)
         else:
             first = min(before.received_at, message.received_at)
             message = message.model_copy(update={"received_at": first})
@@ -134,6 +148,7 @@ class Outstanding:
             owed = self._owed.pop(request_id, None)
             if owed is not None:
                 self._copies -= len(owed.messages) - 1
+                self._characters -= owed.characters
                 self._leave(owed)
 
     def finish(self, request_id: str) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from daemon import intake
 from daemon.intake import UNDECIDED_SECONDS
 from daemon.ports import Outgoing, Unavailable
 from neuron_worker.contract import Reason, Record
@@ -90,6 +91,18 @@ async def test_enough_is_outstanding_when_messages_are_and_copies_are_messages()
     for request_id in ("a", "a", "b"):
         assert not core.intake.full
         services.send(request_id)
+        await core.take()
+    assert core.intake.full
+    core.outstanding.finish("a")
+    assert not core.intake.full
+
+
+async def test_enough_is_outstanding_when_bodies_are_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "BODIES_MAX_CHARACTERS", 5_000)
+    core = Core(services := Services())
+    for request_id in ("a", "b"):
+        assert not core.intake.full
+        services.send(request_id, metadata={"note": "n" * 3_000})
         await core.take()
     assert core.intake.full
     core.outstanding.finish("a")

@@ -19,11 +19,19 @@ MESSAGES = st.sampled_from(["m1", "m2", "m3"])
 ORDERS = st.sampled_from(["o1", "o2"])
 
 
+LETTERS = "abcdefgh"
+
+
+def body_length(message_id: str) -> int:
+    """Another one for each message."""
+    return 1 << int(message_id.removeprefix("m") or 0)
+
+
 def message(request_id: str, message_id: str, handle: int, seconds: float = 0.0) -> Message:
     return Message(
         message_id=f"{request_id}-{message_id}",
         receipt_handle=f"{request_id}-{message_id}-{handle}",
-        body="{}",
+        body=LETTERS[: body_length(message_id)],
         received_at=NOW + timedelta(seconds=seconds),
     )
 
@@ -108,6 +116,8 @@ class Machine(RuleBasedStateMachine):
         handles = [one.handles for one in self.model.owed.values()]
         assert len(self.real) == len(handles)
         assert self.real.messages == sum(map(len, handles))
+        message_ids = [message_id.partition("-")[2] for one in handles for message_id in one]
+        assert self.real.characters == sum(map(body_length, message_ids))
 
     @invariant()
     def every_request_is_where_it_should_be(self) -> None:
