@@ -1,7 +1,7 @@
 """An SQS queue behind the dispatcher's `Queue` port."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -92,8 +92,7 @@ class SqsQueue:
             entries[start : start + QUEUE_BATCH_MAX]
             for start in range(0, len(entries), QUEUE_BATCH_MAX)
         ]
-        failed = await asyncio.gather(*(self._batch(operation, call, batch) for batch in batches))
-        return set().union(*failed)
+        return await all_failed(self._batch(operation, call, batch) for batch in batches)
 
     async def _batch(
         self, operation: str, call: Any, entries: Sequence[dict[str, Any]]
@@ -110,6 +109,17 @@ class SqsQueue:
                 return set(handles.values())
             raise
         return {handles[failure["Id"]] for failure in answer.get("Failed", [])}
+
+
+async def all_failed(batches: Iterable[Awaitable[set[str]]]) -> set[str]:
+    """The handles that failed in any of the batches. All are tried, even when one raises."""
+    ends = await asyncio.gather(*batches, return_exceptions=True)
+    failed: set[str] = set()
+    for end in ends:
+        if isinstance(end, BaseException):
+            raise end
+        failed |= end
+    return failed
 
 
 def _received(message: dict[str, Any]) -> Received:

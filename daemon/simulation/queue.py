@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from daemon.aws.limits import QUEUE_BATCH_MAX
+from daemon.aws.queue import all_failed
 from daemon.embedded.sqs.errors import OverLimitError, SqsError
 from daemon.embedded.sqs.messages import Delivery, MessageAttribute
 from daemon.embedded.sqs.queue import Queue as QueueModel
@@ -141,12 +142,14 @@ class SimulatedQueue:
     async def _each(
         self, operation: str, handles: Sequence[str], act: Callable[[str], None]
     ) -> set[str]:
-        """Batch calls one after the other, in each of which single entries may fail."""
-        failed: set[str] = set()
-        for start in range(0, len(handles), QUEUE_BATCH_MAX):
-            some = handles[start : start + QUEUE_BATCH_MAX]
-            failed |= await self._line.call("sqs", operation, partial(self._failed, some, act))
-        return failed
+        """Batch calls beside each other, in each of which single entries may fail."""
+        batches = (
+            handles[start : start + QUEUE_BATCH_MAX]
+            for start in range(0, len(handles), QUEUE_BATCH_MAX)
+        )
+        return await all_failed(
+            self._line.call("sqs", operation, partial(self._failed, some, act)) for some in batches
+        )
 
     def _send(self, messages: Sequence[Outgoing]) -> None:
         refused = []

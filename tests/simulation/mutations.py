@@ -1,7 +1,8 @@
 """`make mutations`: deliberate bugs, each of which the seeds must notice.
 
 A mutation replaces one piece of the dispatcher's source, in a copy of it. A bug that no seed
-notices would mean that the audit, or the disasters, are not hard enough.
+notices would mean that the audit, or the disasters, are not hard enough; so would a seed that
+complains of the source as it is.
 """
 
 import argparse
@@ -153,6 +154,9 @@ def main() -> int:
     parser.add_argument("--only", default="", help="mutations whose bug contains this text")
     options = parser.parse_args()
     console = Console(soft_wrap=True, highlight=False)
+    if (broken := first_broken(None, options.seeds, options.requests)) is not None:
+        console.print(f"[red]without any bug:[/] {broken}")
+        return 1
     table = Table("bug", "noticed by", "how", box=None)
     survivors = []
     for mutation in MUTATIONS:
@@ -179,15 +183,19 @@ def mutate(mutation: Mutation, root: Path) -> None:
     file.write_text(source.replace(mutation.old, mutation.new))
 
 
-def first_broken(mutation: Mutation, seeds: int, requests: int) -> str | None:
-    """`seed N: problem` of the first seed that notices a mutation; None if none does."""
+def first_broken(mutation: Mutation | None, seeds: int, requests: int) -> str | None:
+    """`seed N: problem` of the first seed that notices a mutation; None if none does.
+
+    Without a mutation, none may.
+    """
     with tempfile.TemporaryDirectory(prefix="mutation-") as folder:
         root = Path(folder)
         for name in COPIED:
             shutil.copytree(
                 ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "*.npz")
             )
-        mutate(mutation, root)
+        if mutation is not None:
+            mutate(mutation, root)
         command = [sys.executable, "-m", "tests.simulation", "--until-broken"]
         command += ["--seeds", str(seeds), "--requests", str(requests)]
         ended = subprocess.run(
