@@ -13,20 +13,22 @@ from datetime import datetime
 import structlog
 
 from daemon.clock import Clock
+from daemon.estimator import Estimator
 from daemon.lanes import Lane
 from daemon.metrics import Metrics
 from daemon.outstanding import Outstanding
+from daemon.planner import shard_target_seconds
 from daemon.ports import Batch
 from daemon.settings import Settings
 
 log = structlog.get_logger()
 
 
-def floor_vcpus(lane: Lane, work_seconds: float, shard_target_seconds: float, *, warm: bool) -> int:
+def floor_vcpus(lane: Lane, work_seconds: float, shard_seconds: float, *, warm: bool) -> int:
     """The vCPUs that a lane should keep up for `work_seconds` of core time that are owed."""
     if not work_seconds:
         return lane.instance.vcpus if warm else 0
-    slots = max(2, math.ceil(work_seconds / shard_target_seconds))
+    slots = max(2, math.ceil(work_seconds / shard_seconds))
     instances = math.ceil(slots / lane.instance.cores)
     return min(instances, lane.max_vcpus // lane.instance.vcpus) * lane.instance.vcpus
 
@@ -37,6 +39,7 @@ class Autoscaler:
 
     batch: Batch
     outstanding: Outstanding
+    estimator: Estimator
     settings: Settings
     metrics: Metrics
     clock: Clock
@@ -60,8 +63,11 @@ class Autoscaler:
         now = self.clock()
         runs_profile = self.settings.lane_for(lane.profile) == lane
         owed = [*self.outstanding.held(), *self.outstanding.ordered()]
+        costs = self.estimator.costs(lane.name)
         work_seconds = sum(
-            one.estimate_seconds for one in owed if runs_profile and one.profile == lane.profile
+            costs.of_request(self.estimator.audio_seconds(one.hints))
+            for one in owed
+            if runs_profile and one.profile == lane.profile
         )
         if work_seconds:
             self._last_work[lane.name] = now
@@ -70,6 +76,6 @@ class Autoscaler:
         return floor_vcpus(
             lane,
             work_seconds,
-            self.settings.planner.shard_target_seconds,
+            shard_target_seconds(costs, self.settings.planner),
             warm=last is not None and (now - last).total_seconds() < keep_warm_seconds,
         )

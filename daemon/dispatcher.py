@@ -18,13 +18,15 @@ from daemon.autoscaler import Autoscaler
 from daemon.breaker import PROBE_REQUESTS, Breakers, Gate
 from daemon.claims import Claims
 from daemon.clock import Clock, utc_now
+from daemon.estimator import Estimator
 from daemon.events import Events
 from daemon.heartbeat import Heartbeat
 from daemon.intake import Intake
+from daemon.lanes import Lane
 from daemon.metrics import Metrics
 from daemon.orders import Orders
 from daemon.outstanding import Outstanding
-from daemon.planner import Candidate, plan
+from daemon.planner import Candidate, LaneView, plan
 from daemon.ports import ServiceError, World
 from daemon.reconcile import Reconciler
 from daemon.records import Records
@@ -70,6 +72,7 @@ class Dispatcher:
         ledger = Ledger(S3Uri.parse(settings.locations.ledger))
         records = Records(world.store, ledger)
         self._breakers = Breakers(self.metrics, clock)
+        self._estimator = Estimator(settings.estimator, self.metrics)
         self._orders = Orders(
             store=world.store,
             batch=world.batch,
@@ -109,17 +112,20 @@ class Dispatcher:
                 records=records,
                 outstanding=self.outstanding,
                 breakers=self._breakers,
+                estimator=self._estimator,
                 settings=settings.retries,
                 metrics=self.metrics,
                 clock=clock,
             ),
             breakers=self._breakers,
+            estimator=self._estimator,
             metrics=self.metrics,
             clock=clock,
         )
         self._autoscaler = Autoscaler(
             batch=world.batch,
             outstanding=self.outstanding,
+            estimator=self._estimator,
             settings=settings,
             metrics=self.metrics,
             clock=clock,
@@ -220,32 +226,36 @@ class Dispatcher:
 
     async def _plan(self) -> None:
         held = self.outstanding.held()
+        if not held:
+            return
         candidates = [
             Candidate(
                 request_id=owed.item.request_id,
                 profile=owed.profile,
-                estimate_seconds=owed.estimate_seconds,
+                audio_seconds=self._estimator.audio_seconds(owed.hints),
                 held_since=owed.held_since,
                 not_before=owed.not_before,
                 alone=owed.alone,
+                priority=owed.priority,
+                deadline=owed.deadline,
             )
             for owed in held
         ]
-        for order in plan(self._gated(candidates), self.settings.planner, self._clock()):
+        lanes = [self._view(lane) for lane in self.settings.lanes]
+        full, settings = self._intake.full, self.settings.planner
+        for order in plan(candidates, lanes, settings, self._clock(), complete=full):
             await self._orders.place(order)
 
-    def _gated(self, candidates: list[Candidate]) -> list[Candidate]:
-        """Those that may be ordered now: no more than a probe from a lane that fails."""
-        room: dict[str, float] = {}
-        for profile in {candidate.profile for candidate in candidates}:
-            gate = self._breakers.gate(self.settings.lane_for(profile).name)
-            room[profile] = {Gate.OPEN: math.inf, Gate.PROBE: PROBE_REQUESTS, Gate.SHUT: 0}[gate]
-        allowed = []
-        for candidate in candidates:
-            if room[candidate.profile] and candidate.is_ready(self._clock()):
-                room[candidate.profile] -= 1
-                allowed.append(candidate)
-        return allowed
+    def _view(self, lane: Lane) -> LaneView:
+        gate = self._breakers.gate(lane.name)
+        return LaneView(
+            name=lane.name,
+            profile=lane.profile,
+            costs=self._estimator.costs(lane.name),
+            slots=lane.slots_max,
+            taken=self._orders.slots_taken(lane.name),
+            requests_max={Gate.OPEN: math.inf, Gate.PROBE: PROBE_REQUESTS, Gate.SHUT: 0}[gate],
+        )
 
     async def _measure(self) -> None:
         self.metrics.held.set(len(self.outstanding.held()))

@@ -23,7 +23,6 @@ from daemon.dead_letters import dead_letter
 from daemon.liveness import getting_on
 from daemon.metrics import Metrics
 from daemon.outstanding import Outstanding, Owed
-from daemon.planner import estimate_seconds
 from daemon.ports import Outgoing, Queue, Received, ServiceError
 from daemon.records import Records
 from daemon.request import Rejected, RejectReason, Request, parse
@@ -185,10 +184,10 @@ class Intake:
         return Owed(
             item=self._work_item(request, message.message_id),
             profile=profile,
-            estimate_seconds=estimate_seconds(
-                request.duration_seconds, request.size_bytes, self.settings.planner
-            ),
+            hints=request.hints(),
             held_since=now,
+            priority=request.priority,
+            deadline=request.deadline,
             messages={
                 message.message_id: Message(
                     message_id=message.message_id,
@@ -236,6 +235,8 @@ class Intake:
                 f"for {known.item.audio} and with other options",
             )
         self.outstanding.join(known, copy.messages[message.message_id])
+        known.priority = max(known.priority, copy.priority)
+        known.deadline = min(filter(None, (known.deadline, copy.deadline)), default=None)
         self.metrics.duplicates.labels("outstanding").inc()
         log.info(
             "duplicate_joined", request_id=known.item.request_id, message_id=message.message_id

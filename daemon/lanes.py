@@ -31,6 +31,11 @@ class Lane(Document):
     max_vcpus: int = Field(ge=4)
 
     @property
+    def slots_max(self) -> int:
+        """How many single-core jobs run at the ceiling."""
+        return self.max_vcpus // self.instance.vcpus * self.instance.cores
+
+    @property
     def instance(self) -> catalogue.InstanceType:
         """The catalogue's entry for the lane's instances."""
         return catalogue.instance_type(self.instance_type)

@@ -10,6 +10,9 @@ CALL_BUCKETS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
 """A long poll takes up to 20 seconds."""
 
 
+RATIO_BUCKETS = (0.25, 0.5, 0.67, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 4.0)
+
+
 class AwsMetrics:
     """The calls to AWS: an `Observer` for who makes them."""
 
@@ -100,6 +103,22 @@ class Metrics:
         self.floor_vcpus = self._gauge("lane_floor_vcpus", "vCPUs that a lane keeps up.", "lane")
         self.loop_failures = self._counter(
             "loop_failures", "Rounds of a loop that ended in an error and are made again.", "loop"
+        )
+        self.estimate_ratio = Histogram(
+            f"{PREFIX}_shard_estimate_ratio",
+            "What a shard took, as a multiple of what was expected.",
+            ["lane"],
+            buckets=RATIO_BUCKETS,
+            registry=self.registry,
+        )
+        self.job_cost = self._gauge(
+            "lane_job_seconds", "What a job takes before its first request, as learned.", "lane"
+        )
+        self.request_cost = self._gauge(
+            "lane_request_seconds", "What a request takes besides its audio, as learned.", "lane"
+        )
+        self.audio_cost = self._gauge(
+            "lane_seconds_per_audio_second", "What a second of audio takes, as learned.", "lane"
         )
         self.events = self._counter(
             "events_received", "Events taken from the events queue.", "source"

@@ -19,7 +19,7 @@ from daemon.clock import Clock
 from daemon.liveness import getting_on
 from daemon.metrics import Metrics
 from daemon.outstanding import Outstanding, Owed
-from daemon.planner import Plan, estimate_seconds
+from daemon.planner import Plan
 from daemon.ports import (
     Batch,
     Refused,
@@ -29,6 +29,7 @@ from daemon.ports import (
     Throttled,
     Unavailable,
 )
+from daemon.request import Hints
 from daemon.settings import Settings
 from daemon.unreadable import tell_unreadable
 from neuron_worker.contract import Ledger, Order, S3Uri, Shard, UnreadableDocument
@@ -49,12 +50,14 @@ LISTING_FRESH = timedelta(seconds=10)
 class OpenOrder:
     """An order under way: its job once it is known, and what has been seen of it.
 
+    `shard_seconds` are what the shards should take; of an order that was adopted, nobody knows.
     `unsure` says that Batch may have heard a submission that was not answered. Whoever works on
     the order holds `turn`.
     """
 
     order: Order
     written: bool = True
+    shard_seconds: tuple[float, ...] = ()
     claim: Claim | None = None
     claim_etag: str | None = None
     unsure: bool = False
@@ -62,6 +65,7 @@ class OpenOrder:
     submitted_at: datetime | None = None
     report_etags: dict[int, str] = field(default_factory=dict)
     ended_shards: set[int] = field(default_factory=set)
+    learned_shards: set[int] = field(default_factory=set)
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def job_of(self, shard_index: int) -> str | None:
@@ -98,13 +102,22 @@ class Orders:
         """Those of the orders that are under way here."""
         return [self._open[order_id] for order_id in order_ids if order_id in self._open]
 
+    def slots_taken(self, lane: str) -> int:
+        """How many shards of a lane still have something to do."""
+        return sum(
+            self.outstanding.owes(opened.order, index)
+            for opened in self._open.values()
+            if opened.order.lane == lane
+            for index in range(len(opened.order.shards))
+        )
+
     async def place(self, plan: Plan) -> None:
         """Write the order, then submit it; its requests are under way from here on.
 
         If either fails, `drive` goes on where this ended.
         """
         order = self._order(plan)
-        opened = OpenOrder(order, written=False)
+        opened = OpenOrder(order, written=False, shard_seconds=plan.shard_seconds)
         self._open[order.order_id] = opened
         for item in order.items():
             self.outstanding.move(self._held(item.request_id), order.order_id)
@@ -295,7 +308,7 @@ class Orders:
         return order_id not in self._open and uri not in self._unreadable
 
     def _order(self, plan: Plan) -> Order:
-        lane = self.settings.lane_for(plan.profile)
+        lane = self.settings.lane_named(plan.lane)
         now = self.clock()
         owed = {request_id: self._held(request_id) for shard in plan.shards for request_id in shard}
         return Order(
@@ -328,7 +341,7 @@ class Orders:
             yield Owed(
                 item=item,
                 profile=order.profile,
-                estimate_seconds=estimate_seconds(None, None, self.settings.planner),
+                hints=Hints(),
                 held_since=order.created_at,
                 messages={message.message_id: message},
                 order_id=order.order_id,

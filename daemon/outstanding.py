@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from neuron_worker.contract import WorkItem
+from daemon.request import Hints
+from neuron_worker.contract import Order, WorkItem
 from neuron_worker.contract.order import Message
 
 REMEMBERED_MAX = 20_000
@@ -22,11 +23,13 @@ class Owed:
 
     item: WorkItem
     profile: str
-    estimate_seconds: float
+    hints: Hints
     held_since: datetime
     messages: dict[str, Message] = field(default_factory=dict)
     not_before: datetime | None = None
     alone: bool = False
+    priority: int = 0
+    deadline: datetime | None = None
     order_id: str | None = None
 
     @property
@@ -141,6 +144,11 @@ class Outstanding:
     def in_order(self, order_id: str) -> list[Owed]:
         """Requests that are under way in one order."""
         return list(self._orders.get(order_id, {}).values())
+
+    def owes(self, order: Order, shard_index: int) -> bool:
+        """Whether a request of the shard has not been settled yet."""
+        inside = self._orders.get(order.order_id, {})
+        return any(item.request_id in inside for item in order.shards[shard_index].items)
 
     def forget(self, request_ids: Iterable[str]) -> None:
         """Stop answering for requests whose messages are gone or were given back."""

@@ -1,31 +1,46 @@
-"""The planner: which held requests become an order now, and how its shards share the work.
+"""The planner: which held requests become an order now, where, and how its shards share them.
 
-Pure: plain data and the time in, plans out. Requests of a profile are held until one of them has
-lingered long enough, or together they fill two shards of the target length; then all of them go.
-Work is packed by longest processing time first onto an even number of shards, because a chip has
-two cores and pays for both. A request that must run alone gets a shard of its own.
+Pure: plain data and the time in, plans out. Requests of a profile are held for company until one
+of them has lingered long enough or its deadline presses, until they are work enough for every slot
+that is free, or until no more can come. The most urgent go first, and go to the first lane that has
+room: what no slot could begin soon stays held, where it can still be grouped well and be overtaken.
+
+A shard is as short as may be for its start-up to stay a small share of what is paid for, and longer
+where there is more work than slots. The number of shards is even, because a chip has two cores and
+pays for both, and they end together (see `packing`). A request that must run alone gets a shard of
+its own. Invariant: every request is in one shard of one plan, or stays held.
 """
 
-import heapq
 import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from daemon.estimator import Costs
+from daemon.packing import packed
 from daemon.settings import PlannerSettings
+
+LOOKAHEAD_SHARE = 0.5
+"""Of a lane's slots: so many shards may wait for one, so that none is idle between two orders."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A held request as the planner sees it; `estimate_seconds` are core-seconds."""
+    """A held request as the planner sees it; `audio_seconds` is what is expected.
+
+    Of two requests, the one with the higher priority goes first, but each `aging_seconds` of
+    waiting count as one more. A `deadline` is when the transcript is wanted.
+    """
 
     request_id: str
     profile: str
-    estimate_seconds: float
+    audio_seconds: float
     held_since: datetime
     not_before: datetime | None = None
     alone: bool = False
+    priority: int = 0
+    deadline: datetime | None = None
 
     def is_ready(self, now: datetime) -> bool:
         """Whether it need not wait any longer before it is tried again."""
@@ -33,93 +48,183 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class LaneView:
+    """A lane as the planner sees it: `slots` at its ceiling, `taken` by shards that are not over.
+
+    `requests_max` bounds what may be ordered from it now: a lane that fails is only probed.
+    """
+
+    name: str
+    profile: str
+    costs: Costs
+    slots: int
+    taken: int = 0
+    requests_max: float = math.inf
+
+    @property
+    def free(self) -> int:
+        """Slots that no shard is for."""
+        return max(0, self.slots - self.taken)
+
+    @property
+    def room(self) -> int:
+        """How many shards it takes now: an even number."""
+        ahead = max(2, int(self.slots * LOOKAHEAD_SHARE))
+        return max(0, self.slots + ahead - self.taken) // 2 * 2
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """One order to be: request ids by shard."""
+    """One order to be: request ids by shard, and the core-seconds each shard should take."""
 
     profile: str
+    lane: str
     shards: tuple[tuple[str, ...], ...]
+    shard_seconds: tuple[float, ...]
 
 
-def estimate_seconds(
-    duration_seconds: float | None, size_bytes: int | None, settings: PlannerSettings
-) -> float:
-    """Core-seconds that a request will take, from the best hint there is."""
-    if duration_seconds is None:
-        duration_seconds = (
-            settings.assumed_audio_seconds
-            if size_bytes is None
-            else size_bytes / settings.assumed_bytes_per_second
-        )
-    return duration_seconds * settings.real_time_factor
+def plan(
+    held: Sequence[Candidate],
+    lanes: Sequence[LaneView],
+    settings: PlannerSettings,
+    now: datetime,
+    *,
+    complete: bool = False,
+) -> list[Plan]:
+    """The orders to make now; of the lanes of a profile, the first listed is preferred.
 
-
-def plan(held: Sequence[Candidate], settings: PlannerSettings, now: datetime) -> list[Plan]:
-    """The orders to make now. Requests that are in none of them stay held."""
+    `complete` says that no more requests can come until some of these are settled.
+    """
     by_profile: dict[str, list[Candidate]] = defaultdict(list)
     for candidate in held:
         if candidate.is_ready(now):
             by_profile[candidate.profile].append(candidate)
     plans = []
     for profile, ready in by_profile.items():
-        if _is_due(ready, settings, now):
-            plans += [
-                Plan(profile, shards(some, settings))
-                for some in _chunks(ready, settings.order_requests_max)
-            ]
+        waiting = sorted(ready, key=lambda one: _urgency(one, settings, now))
+        for lane in (lane for lane in lanes if lane.profile == profile):
+            if waiting and (complete or _is_due(waiting, lane, settings, now)):
+                some, waiting = _that_fit(waiting, lane, settings)
+                plans += _orders(some, lane, settings)
     return plans
 
 
+def shard_target_seconds(costs: Costs, settings: PlannerSettings) -> float:
+    """The shortest shard whose start-up is no more than the share of paid time that it may be."""
+    wanted = costs.per_job * (1 - settings.startup_share) / settings.startup_share
+    return min(max(wanted, settings.shard_min_seconds), settings.shard_max_seconds)
+
+
 def shards(
-    candidates: Sequence[Candidate], settings: PlannerSettings
+    candidates: Sequence[Candidate], lane: LaneView, settings: PlannerSettings
 ) -> tuple[tuple[str, ...], ...]:
-    """Request ids by shard, longest first in each; an even number of shards where possible.
+    """Request ids by shard; an even number of shards where possible.
 
     Only a single candidate, or lone ones with nobody in company to even them out, leave it odd.
     """
     alone = [candidate for candidate in candidates if candidate.alone]
     company = [candidate for candidate in candidates if not candidate.alone]
-    packed = _longest_first(company, _shard_count(company, len(alone), settings))
-    singles = [(candidate.request_id,) for candidate in alone]
-    return (*packed, *singles)
-
-
-def _is_due(ready: Sequence[Candidate], settings: PlannerSettings, now: datetime) -> bool:
-    lingered = now - min(candidate.held_since for candidate in ready)
-    work_seconds = sum(candidate.estimate_seconds for candidate in ready)
+    seconds = [lane.costs.of_request(candidate.audio_seconds) for candidate in company]
+    count = _shard_count(seconds, len(alone), lane, settings)
+    in_company = packed(seconds, count)
     return (
-        lingered >= timedelta(seconds=settings.linger_seconds)
-        or work_seconds >= 2 * settings.shard_target_seconds
-        or len(ready) >= settings.order_requests_max
+        *(tuple(company[index].request_id for index in shard) for shard in in_company),
+        *((candidate.request_id,) for candidate in alone),
     )
 
 
-def _chunks(ready: Sequence[Candidate], size: int) -> list[Sequence[Candidate]]:
-    """At most `size` candidates each, and no chunk of one behind a full one."""
-    parts = math.ceil(len(ready) / size)
-    return [ready[number::parts] for number in range(parts)]
+def _urgency(candidate: Candidate, settings: PlannerSettings, now: datetime) -> tuple[float, ...]:
+    """The smaller, the sooner: a deadline that presses, then priority and waiting, then age."""
+    presses = _presses(candidate, settings, now)
+    waited_seconds = (now - candidate.held_since).total_seconds()
+    grown = candidate.priority + waited_seconds / settings.aging_seconds
+    deadline = candidate.deadline.timestamp() if presses and candidate.deadline else 0.0
+    return (0.0 if presses else 1.0, deadline, -grown)
 
 
-def _shard_count(company: Sequence[Candidate], alone_count: int, settings: PlannerSettings) -> int:
+def _presses(candidate: Candidate, settings: PlannerSettings, now: datetime) -> bool:
+    notice = timedelta(seconds=settings.deadline_notice_seconds)
+    return candidate.deadline is not None and candidate.deadline - now <= notice
+
+
+def _is_due(
+    ready: Sequence[Candidate], lane: LaneView, settings: PlannerSettings, now: datetime
+) -> bool:
+    if len(ready) >= settings.order_requests_max:
+        return True
+    if any(_presses(candidate, settings, now) for candidate in ready):
+        return True
+    lingered = now - min(candidate.held_since for candidate in ready)
+    if lingered >= timedelta(seconds=settings.linger_seconds):
+        return True
+    work_seconds = sum(lane.costs.of_request(candidate.audio_seconds) for candidate in ready)
+    return work_seconds >= max(2, lane.free) * shard_target_seconds(lane.costs, settings)
+
+
+def _that_fit(
+    waiting: list[Candidate], lane: LaneView, settings: PlannerSettings
+) -> tuple[list[Candidate], list[Candidate]]:
+    """The most urgent that the lane has room for, and the rest."""
+    room_seconds = lane.room * settings.shard_max_seconds
+    most = min(float(len(waiting)), lane.requests_max)
+    alone = count = 0
+    while count < most and alone < lane.room:
+        candidate = waiting[count]
+        seconds = lane.costs.of_request(candidate.audio_seconds)
+        if count and seconds > room_seconds:
+            break
+        room_seconds -= max(seconds, settings.shard_max_seconds) if candidate.alone else seconds
+        alone += candidate.alone
+        count += 1
+    return waiting[:count], waiting[count:]
+
+
+def _orders(
+    candidates: Sequence[Candidate], lane: LaneView, settings: PlannerSettings
+) -> list[Plan]:
+    """At most `order_requests_max` requests each, and no order of one beside a full one."""
+    if not candidates:
+        return []
+    parts = math.ceil(len(candidates) / settings.order_requests_max)
+    return [_order(candidates[number::parts], lane, parts, settings) for number in range(parts)]
+
+
+def _order(
+    candidates: Sequence[Candidate], lane: LaneView, parts: int, settings: PlannerSettings
+) -> Plan:
+    share = LaneView(
+        lane.name, lane.profile, lane.costs, max(2, lane.slots // parts), lane.taken // parts
+    )
+    of_shards = shards(candidates, share, settings)
+    audio = {candidate.request_id: candidate.audio_seconds for candidate in candidates}
+    return Plan(
+        lane.profile,
+        lane.name,
+        of_shards,
+        tuple(
+            lane.costs.of_shard(len(shard), sum(audio[request_id] for request_id in shard))
+            for shard in of_shards
+        ),
+    )
+
+
+def _shard_count(
+    seconds: Sequence[float], alone: int, lane: LaneView, settings: PlannerSettings
+) -> int:
     """How many shards for those in company, so that with the lone ones the total is even."""
-    work_seconds = sum(candidate.estimate_seconds for candidate in company)
-    wanted = max(2, math.ceil(work_seconds / settings.shard_target_seconds))
-    count = min(wanted, settings.order_shards_max, len(company))
-    if (count + alone_count) % 2:
-        count += 1 if count < min(len(company), settings.order_shards_max) else -1
-    return max(count, min(1, len(company)))
-
-
-def _longest_first(company: Sequence[Candidate], count: int) -> list[tuple[str, ...]]:
-    """Longest processing time first: each request to the shard that has the least so far.
-
-    The longest shard ends within 4/3 - 1/(3 x shards) of the best possible (Graham 1969).
-    """
-    loads = [(0.0, number) for number in range(count)]
-    contents: list[list[str]] = [[] for _ in range(count)]
-    by_length = sorted(company, key=lambda candidate: -candidate.estimate_seconds)
-    for candidate in by_length:
-        load, number = heapq.heappop(loads)
-        contents[number].append(candidate.request_id)
-        # A request never weighs nothing, so every shard gets one before any gets two.
-        heapq.heappush(loads, (load + max(candidate.estimate_seconds, 1e-6), number))
-    return [tuple(content) for content in contents]
+    if not seconds:
+        return 0
+    work_seconds = sum(seconds)
+    shortest = shard_target_seconds(lane.costs, settings)
+    most = min(settings.order_shards_max, len(seconds))
+    wanted = max(
+        # As many as there are slots, if they are not too short for that ...
+        min(int(work_seconds / shortest), max(2, lane.free)),
+        # ... and more, if they would be too long.
+        math.ceil(work_seconds / settings.shard_max_seconds),
+        2,
+    )
+    count = min(wanted, most)
+    if (count + alone) % 2:
+        count += 1 if count < most else -1
+    return max(count, 1)

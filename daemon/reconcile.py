@@ -15,6 +15,7 @@ import structlog
 from daemon.blame import LOST, cause_of, end_of_shard
 from daemon.breaker import Breakers
 from daemon.clock import Clock
+from daemon.estimator import Estimator
 from daemon.liveness import getting_on
 from daemon.metrics import Metrics
 from daemon.orders import OpenOrder, Orders
@@ -22,7 +23,7 @@ from daemon.outstanding import Outstanding
 from daemon.ports import Batch, Job, JobEnd, JobStatus, Store
 from daemon.settle import Settlement
 from daemon.unreadable import tell_unreadable
-from neuron_worker.contract import Ledger, Order, Reason, ShardReport, UnreadableDocument
+from neuron_worker.contract import Ledger, OutcomeKind, Reason, ShardReport, UnreadableDocument
 
 log = structlog.get_logger()
 
@@ -43,6 +44,7 @@ class Reconciler:
     outstanding: Outstanding
     settlement: Settlement
     breakers: Breakers
+    estimator: Estimator
     metrics: Metrics
     clock: Clock
     _rung: set[str] = field(default_factory=set, init=False)
@@ -101,17 +103,33 @@ class Reconciler:
                 if shard_index not in opened.report_etags:
                     self.breakers.began(opened.order.lane)
                 await self.settlement.settle(report.outcomes, opened.order.lane, opened.job_of)
+                self._learn(opened, shard_index, report)
                 opened.report_etags[shard_index] = entry.etag
 
+    def _learn(self, opened: OpenOrder, shard_index: int, report: ShardReport) -> None:
+        """What a shard took, if one worker did all of it and nothing else."""
+        order = opened.order
+        items = order.shards[shard_index].items if shard_index < len(order.shards) else ()
+        done = [one for one in report.outcomes if one.kind is OutcomeKind.DONE]
+        whole = {one.request_id for one in done} == {item.request_id for item in items}
+        began_at = report.began_at
+        if shard_index in opened.learned_shards or not whole or began_at is None:
+            return
+        opened.learned_shards.add(shard_index)
+        if report.job_attempt > 1 or any(one.finished_at < began_at for one in done):
+            return
+        self.estimator.worked(
+            order.lane,
+            requests=len(done),
+            audio_seconds=sum(one.audio_seconds for one in done),
+            seconds=(max(one.finished_at for one in done) - began_at).total_seconds(),
+            expected=opened.shard_seconds[shard_index] if opened.shard_seconds else None,
+        )
+
     async def _settle_ended(self, opened: OpenOrder, shard_index: int, end: JobEnd) -> None:
-        if self._is_owed(opened.order, shard_index):
+        if self.outstanding.owes(opened.order, shard_index):
             await self._settle_left(opened, shard_index, end)
         opened.ended_shards.add(shard_index)
-
-    def _is_owed(self, order: Order, shard_index: int) -> bool:
-        """Whether a request of the shard has not been settled yet."""
-        owed = (self.outstanding.get(item.request_id) for item in order.shards[shard_index].items)
-        return any(one is not None and one.order_id == order.order_id for one in owed)
 
     async def _settle_left(self, opened: OpenOrder, shard_index: int, end: JobEnd) -> None:
         order = opened.order

@@ -7,11 +7,20 @@ of them into requests, or raises `Rejected` with words for the person who sent i
 
 import hashlib
 import json
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote_plus
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+)
 
 from neuron_worker.contract import Options, S3Uri
 from neuron_worker.contract.ledger import ObjectUri, PrefixUri
@@ -23,6 +32,8 @@ BODY_MAX_BYTES = 256 * 1024
 
 RECORDS_MAX = 100
 """Of one S3 notification, each of which becomes a message; S3 itself sends one at a time."""
+
+PRIORITY_MAX = 10
 
 METADATA_MAX_BYTES = 8_192
 """Enough to find one's way back from a transcript; an order carries thousands of these."""
@@ -57,6 +68,15 @@ def _depth(value: JsonValue) -> int:
     return depth
 
 
+@dataclass(frozen=True, slots=True)
+class Hints:
+    """What is known of a recording before anybody has heard it."""
+
+    container: str = ""
+    size_bytes: int | None = None
+    duration_seconds: float | None = None
+
+
 class Request(Options):
     """One audio object to transcribe, with its options."""
 
@@ -89,6 +109,18 @@ class Request(Options):
     size_bytes: int | None = Field(
         default=None, ge=0, description="Size of the object, for planning without a hint."
     )
+    priority: int = Field(
+        default=0,
+        ge=-PRIORITY_MAX,
+        le=PRIORITY_MAX,
+        description="Higher ones go first among those that wait for a slot; waiting raises them.",
+    )
+    deadline: AwareDatetime | None = Field(
+        default=None,
+        description="When the transcript is wanted: as it comes near, the request waits for no "
+        "company and goes before all others. It is done all the same when that is too late.",
+        examples=["2026-12-01T08:00:00Z"],
+    )
     output: PrefixUri | None = Field(
         default=None,
         description="Transcripts go to <output>/<audio key>/<request id>.<format>. Default: the "
@@ -104,12 +136,18 @@ class Request(Options):
             **{name: getattr(self, name) for name in Options.model_fields}
         )
 
+    def hints(self) -> Hints:
+        """What it says of the recording's length."""
+        name = S3Uri.parse(self.audio).key.rpartition("/")[2]
+        container = name.rpartition(".")[2].lower() if "." in name else ""
+        return Hints(container, self.size_bytes, self.duration_seconds)
+
     def content_id(self) -> str | None:
         """An id for a request that has none of its own: the same object version, wanted in the
         same way, has the same one. None without a version, for the object may have changed."""
         if self.audio_version is None:
             return None
-        unlike = {"request_id", "duration_seconds", "size_bytes"}
+        unlike = {"request_id", "duration_seconds", "size_bytes", "priority", "deadline"}
         wanted = self.model_dump(mode="json", exclude=unlike)
         content = json.dumps(wanted, sort_keys=True).encode()
         return f"v-{hashlib.sha256(content).hexdigest()[:32]}"

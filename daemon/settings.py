@@ -94,18 +94,31 @@ class PlannerSettings(_Table):
     """[planner]: when held requests become an order, and of what shape."""
 
     linger_seconds: float = Field(default=60, ge=0)
-    shard_target_seconds: float = Field(default=600, gt=0)
+    startup_share: float = Field(default=0.05, gt=0, lt=1)
+    shard_min_seconds: float = Field(default=120, gt=0)
+    shard_max_seconds: float = Field(default=1_800, gt=0)
     order_shards_max: int = Field(default=200, ge=2, le=ARRAY_SIZE_MAX)
     order_requests_max: int = Field(default=1_000, ge=1, le=10_000)
-    real_time_factor: float = Field(default=0.02, gt=0, le=10)
-    assumed_audio_seconds: float = Field(default=300, gt=0)
-    assumed_bytes_per_second: float = Field(default=16_000, gt=0)
+    aging_seconds: float = Field(default=900, gt=0)
+    deadline_notice_seconds: float = Field(default=900, ge=0)
 
     @model_validator(mode="after")
-    def _even(self) -> Self:
+    def _consistent(self) -> Self:
         if self.order_shards_max % 2:
             raise ValueError("order_shards_max must be even: a chip has two cores")
+        if self.shard_min_seconds > self.shard_max_seconds:
+            raise ValueError("shard_min_seconds is above shard_max_seconds")
         return self
+
+
+class EstimatorSettings(_Table):
+    """[estimator]: the first guess of what work takes, until workers have reported."""
+
+    seconds_per_job: float = Field(default=30, gt=0)
+    seconds_per_request: float = Field(default=0.5, gt=0)
+    seconds_per_audio_second: float = Field(default=0.02, gt=0, le=10)
+    audio_seconds: float = Field(default=300, gt=0)
+    bytes_per_second: float = Field(default=16_000, gt=0)
 
 
 class RetrySettings(_Table):
@@ -152,6 +165,7 @@ class Settings(BaseSettings):
     lanes: tuple[Lane, ...] = Field(min_length=1)
     intake: IntakeSettings = IntakeSettings()
     planner: PlannerSettings = PlannerSettings()
+    estimator: EstimatorSettings = EstimatorSettings()
     retries: RetrySettings = RetrySettings()
     reconcile: ReconcileSettings = ReconcileSettings()
     autoscaler: AutoscalerSettings = AutoscalerSettings()

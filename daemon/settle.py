@@ -16,6 +16,7 @@ import structlog
 from daemon.breaker import Breakers, Gate
 from daemon.clock import Clock
 from daemon.dead_letters import dead_letter
+from daemon.estimator import Estimator
 from daemon.liveness import getting_on
 from daemon.metrics import Metrics
 from daemon.outstanding import Outstanding, Owed
@@ -89,6 +90,7 @@ class Settlement:
     records: Records
     outstanding: Outstanding
     breakers: Breakers
+    estimator: Estimator
     settings: RetrySettings
     metrics: Metrics
     clock: Clock
@@ -158,6 +160,7 @@ class Settlement:
             log.warning("messages_not_deleted", count=len(failed))
 
     def _note_done(self, owed: Owed, outcome: Outcome) -> None:
+        self.estimator.heard(owed.hints, outcome.audio_seconds)
         self.metrics.settled.labels(owed.profile, Fate.FINISH, "").inc()
         self.metrics.audio_seconds.labels(owed.profile).inc(outcome.audio_seconds)
         self.metrics.worker_seconds.labels(owed.profile).inc(outcome.wall_seconds)

@@ -45,6 +45,7 @@ class Reporter:
             shard_index=shard_index,
             job_attempt=job_attempt,
             updated_at=datetime.now(UTC),
+            began_at=datetime.now(UTC),
             outcomes=self._read(before[0]) if before else (),
         )
 

@@ -1,12 +1,14 @@
 """A daemon with one order under way, whose job and workers do what a test says."""
 
+from datetime import timedelta
 from typing import Any
 
+from daemon.estimator import Costs
 from daemon.ports import Job, JobEnd, JobStatus
 from daemon.simulation import clock
 from neuron_worker.contract import InHand, Order, Outcome, Reason, ShardReport
 from tests.scripted_services import ScriptedBatch
-from tests.simulated import LEDGER, Core, Services, outcome
+from tests.simulated import LANE, LEDGER, Core, Services, outcome
 
 RUNNING = JobEnd(None, "", "")
 OK = JobEnd(0, "", "", 1)
@@ -47,22 +49,34 @@ class Shop:
         self.batch.failed["job-1"] = list(failed)
 
     def report(
-        self, *outcomes: Outcome, in_hand: str = "", shard: int = 0, attempt: int = 1
+        self,
+        *outcomes: Outcome,
+        in_hand: str = "",
+        shard: int = 0,
+        attempt: int = 1,
+        took_seconds: float | None = None,
     ) -> None:
-        """Have a shard's worker report."""
+        """Have a shard's worker report; it began so long ago."""
+        began_at = None if took_seconds is None else clock.now() - timedelta(seconds=took_seconds)
         hands = [InHand(request_id=name, started_at=clock.now()) for name in in_hand.split()]
         report = ShardReport(
             order_id=self.placed.order_id,
             shard_index=shard,
             job_attempt=attempt,
             updated_at=clock.now(),
+            began_at=began_at,
             in_hand=tuple(hands),
             outcomes=outcomes,
         )
         self.services.objects.put(LEDGER.report(report.order_id, shard), report.to_json())
 
-    def outcome(self, request_id: str, reason: Reason | None = None) -> Outcome:
-        return outcome(request_id, self.placed.order_id, reason)
+    def outcome(self, request_id: str, reason: Reason | None = None, **more: Any) -> Outcome:
+        return outcome(request_id, self.placed.order_id, reason, **more)
+
+    @property
+    def costs(self) -> Costs:
+        """What work is thought to take."""
+        return self.core.estimator.costs(LANE)
 
     async def round(self) -> None:
         await self.core.reconciler.round()

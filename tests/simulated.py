@@ -147,6 +147,8 @@ class Core:
         self.reconciler = dispatcher._reconciler
         self.settlement = self.reconciler.settlement
         self.records = self.settlement.records
+        self.estimator = self.settlement.estimator
+        self.plan = dispatcher._plan
 
     async def take(self) -> list[str]:
         """Take all messages that there are; the ids of the requests that are held then."""
@@ -156,8 +158,8 @@ class Core:
 
     async def place(self, *shards: str) -> None:
         """Order what is held; each word names the requests of one shard."""
-        plan = Plan(PROFILE, tuple(tuple(shard.split()) for shard in shards))
-        await self.orders.place(plan)
+        by_shard = tuple(tuple(shard.split()) for shard in shards)
+        await self.orders.place(Plan(PROFILE, LANE, by_shard, (60.0,) * len(by_shard)))
 
 
 def outcome(request_id: str, order_id: str, reason: Reason | None = None, **more: Any) -> Outcome:

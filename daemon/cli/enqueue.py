@@ -4,6 +4,7 @@ import asyncio
 import re
 import secrets
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,8 @@ from daemon.status import Stage, Watcher
 from neuron_worker.contract import Ledger, S3Uri, Task, TimestampLevel
 
 STEM_MAX_CHARACTERS = 80
+
+DEADLINE_FORMATS = ("%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,11 @@ def run(
     prompt: Annotated[str | None, typer.Option(help="Names and words to expect.")] = None,
     output: Annotated[str | None, typer.Option(help="s3:// prefix for the transcripts.")] = None,
     duration_seconds: Annotated[float | None, typer.Option(help="A hint for planning.")] = None,
+    priority: Annotated[int, typer.Option(help="-10 to 10; higher ones go first.")] = 0,
+    deadline: Annotated[
+        datetime | None,
+        typer.Option(help="When the transcript is wanted.", formats=[*DEADLINE_FORMATS]),
+    ] = None,
     request_id: Annotated[str | None, typer.Option(help="For a single recording.")] = None,
     metadata: Annotated[
         list[str] | None, typer.Option(help="KEY=VALUE, echoed into the JSON; may be repeated.")
@@ -77,6 +85,9 @@ def run(
         "prompt": prompt,
         "output": output,
         "duration_seconds": duration_seconds,
+        "priority": priority,
+        # Without a zone it is meant as the clock on the wall shows it.
+        "deadline": deadline.astimezone() if deadline else None,
         "metadata": dict(map(_pair, metadata or [])),
     }
     prepared = [_prepare(name, settings, request_id, common) for name in audio]

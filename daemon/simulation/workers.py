@@ -156,6 +156,7 @@ class Worker:
         self._uri = S3Uri.parse(run.environment[ORDER_VARIABLE])
         self._ledger = Ledger.holding(self._uri)
         self._shard_index = run.array_index or 0
+        self._began_at = now()
 
     async def run(self) -> Exit:
         """Work through the shard; how the process ends."""
@@ -179,6 +180,7 @@ class Worker:
             shard_index=self._shard_index,
             job_attempt=self._run.key.attempt,
             updated_at=now(),
+            began_at=self._began_at,
             outcomes=outcomes,
         )
         under_way: list[tuple[WorkItem, Record | None, str | None]] = []

@@ -26,6 +26,7 @@ class ShardReport(Document):
     shard_index: int = Field(ge=0)
     job_attempt: int = Field(default=1, ge=1, description="AWS_BATCH_JOB_ATTEMPT")
     updated_at: AwareDatetime
+    began_at: AwareDatetime | None = Field(default=None, description="When this attempt began.")
     in_hand: tuple[InHand, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
 

@@ -185,11 +185,11 @@ def _settings(source: random.Random) -> Settings:
             },
             "planner": {
                 "linger_seconds": source.choice([5, 20, 60]),
-                "shard_target_seconds": source.choice([60, 180, 600]),
+                "shard_min_seconds": source.choice([60, 120]),
+                "shard_max_seconds": source.choice([180, 600, 1_800]),
                 "order_requests_max": source.choice([20, 100, 500]),
-                "real_time_factor": 0.1,
-                "assumed_audio_seconds": 120,
             },
+            "estimator": {"seconds_per_audio_second": 0.1, "audio_seconds": 120},
             "retries": {"backoff_seconds": 15, "infrastructure_attempts_max": 20},
             "reconcile": {"period_seconds": 15},
         }

@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from daemon import outstanding as module
 from daemon.outstanding import Outstanding, Owed
+from daemon.request import Hints
 from neuron_worker.contract import WorkItem
 from neuron_worker.contract.order import Message
 
@@ -38,7 +39,7 @@ def message(request_id: str, message_id: str, handle: int, seconds: float = 0.0)
 
 def owed(request_id: str, first: Message, order_id: str | None = None) -> Owed:
     item = WorkItem(request_id=request_id, audio="s3://recordings/a.wav", output="s3://out/")
-    return Owed(item, "tiny.en", 1.0, NOW, {first.message_id: first}, order_id=order_id)
+    return Owed(item, "tiny.en", Hints(), NOW, {first.message_id: first}, order_id=order_id)
 
 
 @dataclass

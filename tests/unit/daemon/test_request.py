@@ -50,6 +50,8 @@ def test_every_field_of_a_full_request_is_understood() -> None:
         "channels": "separate",
         "duration_seconds": 61.5,
         "size_bytes": 1000,
+        "priority": -2,
+        "deadline": "2026-12-01T08:00:00Z",
         "output": "s3://transcripts/board",
         "metadata": {"customer": 7, "tags": ["a", None]},
     }

@@ -1,0 +1,104 @@
+"""What the daemon learns of the work that it hands out, and how it plans by it."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from daemon.estimator import Costs
+from daemon.ports import JobStatus
+from daemon.request import Hints
+from daemon.simulation import clock
+from neuron_worker.contract import Reason
+from tests.reconciling import OK, Shop
+from tests.simulated import LANE, Core, Services
+
+pytestmark = pytest.mark.looptime
+
+FIRST_GUESS = Costs(30, 0.5, 0.02)
+
+
+async def test_a_shard_that_is_done_tells_what_work_takes() -> None:
+    shop = await Shop().order("a b")
+    shop.job(JobStatus.RUNNING)
+    await asyncio.sleep(10_000)
+    done = [shop.outcome(name, audio_seconds=10_000) for name in "ab"]
+    shop.report(done[0], took_seconds=2_000)
+    await shop.round()
+    assert shop.costs == FIRST_GUESS, "the shard is not over"
+    shop.report(*done, took_seconds=4_000)
+    await shop.round()
+
+    assert shop.costs.of_shard(2, 20_000) == pytest.approx(4_000, rel=0.1)
+    assert shop.core.metrics.total("shard_estimate_ratio_sum") == pytest.approx(4_000 / 60)
+    known = shop.costs
+    shop.job(JobStatus.SUCCEEDED, OK)
+    await shop.round()
+    assert shop.costs == known, "it counts once"
+
+
+@pytest.mark.parametrize("why", ["second attempt", "done before", "failed", "no start"])
+async def test_a_shard_that_did_something_else_as_well_tells_nothing(why: str) -> None:
+    shop = await Shop().order("a b")
+    shop.job(JobStatus.RUNNING)
+    await asyncio.sleep(10_000)
+    a = shop.outcome("a", Reason.NOT_AUDIO if why == "failed" else None, audio_seconds=9)
+    if why == "done before":
+        a = a.model_copy(update={"finished_at": clock.now() - timedelta(seconds=5_000)})
+    shop.report(
+        a,
+        shop.outcome("b", audio_seconds=9),
+        attempt=2 if why == "second attempt" else 1,
+        took_seconds=None if why == "no start" else 4_000,
+    )
+    await shop.round()
+    assert shop.under_way() == []
+    assert shop.costs == FIRST_GUESS
+
+
+async def test_how_long_recordings_are_is_learned_as_they_are_done() -> None:
+    shop = await Shop().order("a b")
+    shop.job(JobStatus.RUNNING)
+    shop.report(*(shop.outcome(name, audio_seconds=10) for name in "ab"))
+    await shop.round()
+    assert shop.core.estimator.audio_seconds(Hints()) == pytest.approx((300 + 20) / 3, rel=0.01)
+
+
+async def test_a_copy_raises_the_priority_and_brings_the_deadline_nearer() -> None:
+    services = Services()
+    soon, later = "2026-01-01T01:00:00Z", "2026-01-01T09:00:00Z"
+    services.send("a", priority=3, deadline=later)
+    services.send("a", priority=-1, deadline=soon)
+    services.send("b")
+    services.send("b", deadline=later)
+    core = Core(services)
+    await core.take()
+    a, b = core.outstanding.held()
+    assert (a.priority, a.deadline and a.deadline.hour) == (3, 1)
+    assert (b.priority, b.deadline and b.deadline.hour) == (0, 9)
+
+
+async def test_a_slot_is_taken_until_all_of_its_shard_is_settled() -> None:
+    shop = await Shop().order("a b", "c", "d", "e")
+    assert shop.core.orders.slots_taken(LANE) == 4
+    shop.array(JobStatus.RUNNING, of=4)
+    shop.report(shop.outcome("a"))
+    shop.report(shop.outcome("c"), shard=1)
+    await shop.round()
+    assert shop.core.orders.slots_taken(LANE) == 3
+    assert shop.core.orders.slots_taken("other") == 0
+
+
+async def test_when_the_window_is_full_what_is_held_goes_at_once() -> None:
+    services = Services()
+    core = Core(services, intake={"wait_seconds": 0, "outstanding_max": 2})
+    services.send("a")
+    await core.take()
+    await core.plan()
+    assert services.jobs() == []
+    services.send("b")
+    await core.take()
+    await core.plan()
+    assert len(services.jobs()) == 1
+    [order] = services.open_orders()
+    assert [[item.request_id for item in shard.items] for shard in order.shards] == [["a"], ["b"]]
