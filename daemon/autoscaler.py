@@ -1,14 +1,22 @@
-"""The autoscaler: how many vCPUs each lane keeps up, whatever Batch would do by itself.
+"""The autoscaler: between which bounds each lane's instances are, whatever Batch does by itself.
 
-A stateless reconciler but for one moment per lane, when it last had work. Each tick: while there is
-work, the floor follows it, so that an order finds its instances booting while it still lingers;
-afterwards the lane stays warm for a while and then goes to zero. Batch scales out above the floor
-and in down to it. Invariant: the floor is a whole number of instances and never above the ceiling.
+A reconciler. Each tick looks at the work that is owed or waits in the queue and at the instances
+there are, and sets the floor and the ceiling of every compute environment anew. The floor follows
+the work as soon as it is in the queue, so that instances boot while requests still linger; after
+the last of it, one instance stays warm as long as the next request is likely, and then none. The
+ceiling is what the budget allows: per hour at once, per day so early that what runs can end. Batch
+scales between the two, and in by itself. What a daemon remembers is only how long lanes were idle;
+what was spent today stands in the ledger (see `spend`).
+
+Invariants: a floor is never above its ceiling, both are whole instances, and the ceilings of all
+lanes together cost no more than the budget, or than what already runs.
 """
 
 import math
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -18,64 +26,210 @@ from daemon.lanes import Lane
 from daemon.metrics import Metrics
 from daemon.outstanding import Outstanding
 from daemon.planner import shard_target_seconds
-from daemon.ports import Batch
-from daemon.settings import Settings
+from daemon.ports import Batch, Fleet, Queue, ServiceError
+from daemon.request import Hints
+from daemon.settings import AutoscalerSettings, Settings
+from daemon.spend import Spend
 
 log = structlog.get_logger()
 
+GAPS_REMEMBERED = 20
+GAPS_TO_JUDGE = 5
+"""With fewer, nobody knows yet how often work comes."""
 
-def floor_vcpus(lane: Lane, work_seconds: float, shard_seconds: float, *, warm: bool) -> int:
-    """The vCPUs that a lane should keep up for `work_seconds` of core time that are owed."""
-    if not work_seconds:
-        return lane.instance.vcpus if warm else 0
+GAPS_COVERED = 0.9
+"""Of the times without work, so many end while the lane is still warm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The vCPUs that a compute environment keeps up, and those it may have.
+
+    `busy_vcpus` are those that work may be ordered for: as the budget runs out, fewer than run.
+    """
+
+    floor_vcpus: int
+    ceiling_vcpus: int
+    busy_vcpus: int
+
+
+def wanted_instances(lane: Lane, work_seconds: float, shard_seconds: float) -> int:
+    """How many instances should work on so many core-seconds, each core for a shard at least."""
+    if work_seconds <= 0:
+        return 0
     slots = max(2, math.ceil(work_seconds / shard_seconds))
-    instances = math.ceil(slots / lane.instance.cores)
-    return min(instances, lane.max_vcpus // lane.instance.vcpus) * lane.instance.vcpus
+    return min(math.ceil(slots / lane.instance.cores), lane.instances_max)
+
+
+def affordable_instances(
+    lanes: Sequence[Lane], running: Sequence[int], dollars_per_hour: float
+) -> list[int]:
+    """How many instances each lane may keep busy: those it has, then more, as the budget lasts.
+
+    The first lanes are served first.
+    """
+    left = max(0.0, dollars_per_hour)
+    allowed = [0] * len(lanes)
+    for wanted in (running, [lane.instances_max for lane in lanes]):
+        for index, (lane, most) in enumerate(zip(lanes, wanted, strict=True)):
+            more = max(0, min(most, lane.instances_max) - allowed[index])
+            if more * lane.dollars_per_hour > left:
+                more = int(left / lane.dollars_per_hour)
+            allowed[index] += more
+            left -= more * lane.dollars_per_hour
+    return allowed
+
+
+def warm_seconds(gaps_seconds: Sequence[float], settings: AutoscalerSettings) -> float:
+    """How long to stay warm without work: until most of the gaps so far were over, within bounds.
+
+    Where most gaps are longer than a lane may wait, as long as a boot would take: then waiting and
+    booting cost the same, and neither twice what the better one would have (ski rental; Karlin et
+    al., "Competitive snoopy caching", 1988).
+    """
+    if len(gaps_seconds) < GAPS_TO_JUDGE:
+        return settings.keep_warm_seconds
+    ordered = sorted(gaps_seconds)
+    if ordered[len(ordered) // 2] > settings.keep_warm_seconds:
+        return min(settings.boot_seconds, settings.keep_warm_seconds)
+    return min(settings.keep_warm_seconds, ordered[int(GAPS_COVERED * (len(ordered) - 1))] * 1.1)
+
+
+@dataclass(slots=True)
+class _Memory:
+    """Of one lane: when it last had work, and how long the times without work were."""
+
+    worked_at: datetime | None = None
+    gaps_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=GAPS_REMEMBERED))
+
+    def note_work(self, now: datetime, period_seconds: float) -> None:
+        if self.worked_at is not None:
+            gap_seconds = (now - self.worked_at).total_seconds()
+            if gap_seconds > 1.5 * period_seconds:
+                self.gaps_seconds.append(gap_seconds)
+        self.worked_at = now
+
+    def is_warm(self, now: datetime, settings: AutoscalerSettings) -> bool:
+        if self.worked_at is None:
+            return False
+        idle = now - self.worked_at
+        return idle < timedelta(seconds=warm_seconds(self.gaps_seconds, settings))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Autoscaler:
-    """Owns the floor of every lane's compute environment."""
+    """Owns the bounds of every lane's compute environment."""
 
     batch: Batch
+    requests: Queue
     outstanding: Outstanding
     estimator: Estimator
+    spend: Spend
     settings: Settings
     metrics: Metrics
     clock: Clock
-    _last_work: dict[str, datetime] = field(default_factory=dict, init=False)
-    _floors: dict[str, int] = field(default_factory=dict, init=False)
+    _memories: dict[str, _Memory] = field(default_factory=dict, init=False)
+    _busy_vcpus: dict[str, int] = field(default_factory=dict, init=False)
+
+    def slots(self, lane: Lane) -> int:
+        """How many shards of a lane may run at once, as far as the budget allows."""
+        vcpus = self._busy_vcpus.get(lane.name, lane.max_vcpus)
+        return vcpus // lane.instance.vcpus * lane.instance.cores
 
     async def tick(self) -> None:
-        """Set each lane's floor, where it has to change."""
-        for lane in self.settings.lanes:
-            if lane.compute_environment is None:
-                continue
-            floor = self._target(lane)
-            if self._floors.get(lane.name) == floor:
-                continue
-            await self.batch.set_floor(lane.compute_environment, floor)
-            self._floors[lane.name] = floor
-            self.metrics.floor_vcpus.labels(lane.name).set(floor)
-            log.info("floor_set", lane=lane.name, min_vcpus=floor)
+        """Set the bounds of each lane, where they have to change. `ServiceError` without a look."""
+        owned = [lane for lane in self.settings.lanes if lane.compute_environment is not None]
+        if not owned:
+            return
+        fleets = await self.batch.fleets(str(lane.compute_environment) for lane in owned)
+        lanes = [lane for lane in owned if lane.compute_environment in fleets]
+        for lane in owned:
+            if lane not in lanes:
+                name = lane.compute_environment
+                log.error("compute_environment_missing", lane=lane.name, compute_environment=name)
+        seen = [fleets[str(lane.compute_environment)] for lane in lanes]
+        dollars_per_hour = await self._budget(lanes, seen)
+        for lane, fleet, bounds in zip(
+            lanes, seen, await self._targets(lanes, seen, dollars_per_hour), strict=True
+        ):
+            self._busy_vcpus[lane.name] = bounds.busy_vcpus
+            if (bounds.floor_vcpus, bounds.ceiling_vcpus) != (fleet.min_vcpus, fleet.max_vcpus):
+                await self._set(lane, bounds)
 
-    def _target(self, lane: Lane) -> int:
-        now = self.clock()
-        runs_profile = self.settings.lane_for(lane.profile) == lane
-        owed = [*self.outstanding.held(), *self.outstanding.ordered()]
+    async def _budget(self, lanes: Sequence[Lane], fleets: Sequence[Fleet]) -> float:
+        """Dollars per hour that may run from now on."""
+        settings = self.settings.autoscaler
+        rate = sum(
+            _instances(lane, fleet) * lane.dollars_per_hour
+            for lane, fleet in zip(lanes, fleets, strict=True)
+        )
+        self.metrics.fleet_dollars_per_hour.set(rate)
+        budget = settings.dollars_per_hour_max
+        if math.isfinite(settings.dollars_per_day_max):
+            spent = await self.spend.add(rate, self.clock())
+            self.metrics.dollars_today.set(spent)
+            # What runs needs so long to end, and costs as much until then.
+            ending_hours = (self.settings.planner.shard_max_seconds + settings.idle_seconds) / 3600
+            budget = min(budget, (settings.dollars_per_day_max - spent) / ending_hours)
+        return budget
+
+    async def _targets(
+        self, lanes: Sequence[Lane], fleets: Sequence[Fleet], dollars_per_hour: float
+    ) -> list[Bounds]:
+        settings, now = self.settings.autoscaler, self.clock()
+        running = [_instances(lane, fleet) for lane, fleet in zip(lanes, fleets, strict=True)]
+        allowed = affordable_instances(lanes, running, dollars_per_hour)
+        depth = await self.requests.depth()
+        targets = []
+        for lane, has, may in zip(lanes, running, allowed, strict=True):
+            memory = self._memories.setdefault(lane.name, _Memory())
+            work_seconds = self._work_seconds(lane, depth.visible)
+            if work_seconds:
+                memory.note_work(now, settings.period_seconds)
+            shortest = shard_target_seconds(self.estimator.costs(lane.name), self.settings.planner)
+            wanted = wanted_instances(lane, work_seconds, shortest)
+            if not wanted and memory.is_warm(now, settings):
+                wanted = 1
+            vcpus = lane.instance.vcpus
+            # A ceiling below what runs would not end it, and Batch may refuse it.
+            ceiling = min(max(may, has), lane.instances_max)
+            targets.append(Bounds(min(wanted, may) * vcpus, ceiling * vcpus, may * vcpus))
+        return targets
+
+    def _work_seconds(self, lane: Lane, waiting: int) -> float:
+        """Core-seconds that are owed on a lane; what waits in the queue is of the usual profile."""
+        if self.settings.lane_for(lane.profile) != lane:
+            return 0.0
         costs = self.estimator.costs(lane.name)
+        owed = [*self.outstanding.held(), *self.outstanding.ordered()]
         work_seconds = sum(
             costs.of_request(self.estimator.audio_seconds(one.hints))
             for one in owed
-            if runs_profile and one.profile == lane.profile
+            if one.profile == lane.profile
         )
-        if work_seconds:
-            self._last_work[lane.name] = now
-        last = self._last_work.get(lane.name)
-        keep_warm_seconds = self.settings.autoscaler.keep_warm_seconds
-        return floor_vcpus(
-            lane,
-            work_seconds,
-            shard_target_seconds(costs, self.settings.planner),
-            warm=last is not None and (now - last).total_seconds() < keep_warm_seconds,
-        )
+        if lane.profile == self.settings.default_profile:
+            work_seconds += waiting * costs.of_request(self.estimator.audio_seconds(Hints()))
+        return work_seconds
+
+    async def _set(self, lane: Lane, bounds: Bounds) -> None:
+        told = {"min_vcpus": bounds.floor_vcpus, "max_vcpus": bounds.ceiling_vcpus}
+        if self.settings.autoscaler.dry_run:
+            log.info("bounds_would_be_set", lane=lane.name, **told)
+            return
+        try:
+            await self.batch.set_bounds(
+                str(lane.compute_environment), bounds.floor_vcpus, bounds.ceiling_vcpus
+            )
+        except ServiceError as error:
+            # The other lanes are not to wait; the next tick tries again.
+            self.metrics.bounds_refused.labels(lane.name).inc()
+            log.warning("bounds_not_set", lane=lane.name, cause=str(error), **told)
+            return
+        self.metrics.floor_vcpus.labels(lane.name).set(bounds.floor_vcpus)
+        self.metrics.ceiling_vcpus.labels(lane.name).set(bounds.ceiling_vcpus)
+        log.info("bounds_set", lane=lane.name, **told)
+
+
+def _instances(lane: Lane, fleet: Fleet) -> int:
+    """Those that run or boot."""
+    return math.ceil(fleet.desired_vcpus / lane.instance.vcpus)

@@ -37,12 +37,16 @@ class UnknownInstanceTypeError(LookupError):
 
 @dataclass(frozen=True, slots=True)
 class InstanceType:
-    """One size of instance."""
+    """One size of instance. The price is that of On-Demand Linux in us-east-1.
+
+    UNVERIFIED: many public repositories say these prices, no page of AWS was at hand.
+    """
 
     name: str
     chips: int
     vcpus: int
     memory_gib: int
+    dollars_per_hour: float
 
     @property
     def cores(self) -> int:
@@ -68,10 +72,12 @@ class InstanceType:
 CATALOGUE = {
     size.name: size
     for size in (
-        InstanceType("inf2.xlarge", chips=1, vcpus=4, memory_gib=16),
-        InstanceType("inf2.8xlarge", chips=1, vcpus=32, memory_gib=128),
-        InstanceType("inf2.24xlarge", chips=6, vcpus=96, memory_gib=384),
-        InstanceType("inf2.48xlarge", chips=12, vcpus=192, memory_gib=768),
+        InstanceType("inf2.xlarge", chips=1, vcpus=4, memory_gib=16, dollars_per_hour=0.7582),
+        InstanceType("inf2.8xlarge", chips=1, vcpus=32, memory_gib=128, dollars_per_hour=1.9679),
+        InstanceType("inf2.24xlarge", chips=6, vcpus=96, memory_gib=384, dollars_per_hour=6.4906),
+        InstanceType(
+            "inf2.48xlarge", chips=12, vcpus=192, memory_gib=768, dollars_per_hour=12.9813
+        ),
     )
 }
 """Every Inf2 size by name, smallest first.

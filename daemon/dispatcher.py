@@ -11,6 +11,7 @@ import asyncio
 import math
 import random
 from collections.abc import Sequence
+from itertools import chain
 
 import structlog
 
@@ -32,6 +33,7 @@ from daemon.reconcile import Reconciler
 from daemon.records import Records
 from daemon.settings import Settings
 from daemon.settle import Settlement
+from daemon.spend import Spend
 from daemon.supervision import RECOVERY_MIN_SECONDS, Loop, Supervisor, pause
 from neuron_worker.contract import Ledger, S3Uri
 
@@ -124,8 +126,10 @@ class Dispatcher:
         )
         self._autoscaler = Autoscaler(
             batch=world.batch,
+            requests=world.requests,
             outstanding=self.outstanding,
             estimator=self._estimator,
+            spend=Spend(world.store, ledger, self.metrics),
             settings=settings,
             metrics=self.metrics,
             clock=clock,
@@ -244,6 +248,9 @@ class Dispatcher:
         lanes = [self._view(lane) for lane in self.settings.lanes]
         full, settings = self._intake.full, self.settings.planner
         for order in plan(candidates, lanes, settings, self._clock(), complete=full):
+            if not all(map(self.outstanding.is_held, chain.from_iterable(order.shards))):
+                # Adopted or settled while an earlier order was placed: the next round plans anew.
+                return
             await self._orders.place(order)
 
     def _view(self, lane: Lane) -> LaneView:
@@ -252,7 +259,7 @@ class Dispatcher:
             name=lane.name,
             profile=lane.profile,
             costs=self._estimator.costs(lane.name),
-            slots=lane.slots_max,
+            slots=self._autoscaler.slots(lane),
             taken=self._orders.slots_taken(lane.name),
             requests_max={Gate.OPEN: math.inf, Gate.PROBE: PROBE_REQUESTS, Gate.SHUT: 0}[gate],
         )

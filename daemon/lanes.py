@@ -29,11 +29,22 @@ class Lane(Document):
     job_definition: str = Field(min_length=1)
     compute_environment: str | None = None
     max_vcpus: int = Field(ge=4)
+    instance_dollars_per_hour: float | None = Field(default=None, gt=0)
+
+    @property
+    def dollars_per_hour(self) -> float:
+        """The price of one instance: as given, else the catalogue's."""
+        return self.instance_dollars_per_hour or self.instance.dollars_per_hour
+
+    @property
+    def instances_max(self) -> int:
+        """How many instances are below the ceiling."""
+        return self.max_vcpus // self.instance.vcpus
 
     @property
     def slots_max(self) -> int:
         """How many single-core jobs run at the ceiling."""
-        return self.max_vcpus // self.instance.vcpus * self.instance.cores
+        return self.instances_max * self.instance.cores
 
     @property
     def instance(self) -> catalogue.InstanceType:

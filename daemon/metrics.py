@@ -100,6 +100,18 @@ class Metrics:
         self.lane_shut = self._gauge(
             "lane_shut", "1 while nothing but probes is ordered from a lane that fails.", "lane"
         )
+        self.ceiling_vcpus = self._gauge(
+            "lane_ceiling_vcpus", "vCPUs that a lane may have, by settings and budget.", "lane"
+        )
+        self.bounds_refused = self._counter(
+            "lane_bounds_refused", "Times that a lane's floor and ceiling were not taken.", "lane"
+        )
+        self.fleet_dollars_per_hour = self._gauge(
+            "fleet_dollars_per_hour", "What all instances cost that run or boot."
+        )
+        self.dollars_today = self._gauge(
+            "fleet_dollars_today", "What the fleet cost since midnight UTC, if there is a budget."
+        )
         self.floor_vcpus = self._gauge("lane_floor_vcpus", "vCPUs that a lane keeps up.", "lane")
         self.loop_failures = self._counter(
             "loop_failures", "Rounds of a loop that ended in an error and are made again.", "loop"

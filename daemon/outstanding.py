@@ -133,6 +133,10 @@ class Outstanding:
         else:
             self._orders.setdefault(order_id, {})[request_id] = owed
 
+    def is_held(self, request_id: str) -> bool:
+        """Whether it is outstanding and in no order."""
+        return request_id in self._held
+
     def held(self) -> list[Owed]:
         """Requests that are in no order, oldest first."""
         return list(self._held.values())

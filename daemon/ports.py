@@ -176,6 +176,19 @@ class Submission:
     environment: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """A compute environment: its bounds, and the vCPUs that it has or wants to have.
+
+    `fault` says why nothing can be launched; empty when all is well.
+    """
+
+    min_vcpus: int
+    max_vcpus: int
+    desired_vcpus: int
+    fault: str = ""
+
+
 class Batch(Protocol):
     """AWS Batch. Every method may raise `ServiceError`."""
 
@@ -191,8 +204,12 @@ class Batch(Protocol):
     async def find(self, job_queue: str, name: str) -> str | None:
         """The id of the newest job of that name, in any state; None where there is none."""
 
-    async def set_floor(self, compute_environment: str, min_vcpus: int) -> None:
-        """Keep at least that many vCPUs up, from now on."""
+    async def fleets(self, compute_environments: Iterable[str]) -> dict[str, Fleet]:
+        """The instances of compute environments, by the names they were asked for; one that is not
+        there is missing."""
+
+    async def set_bounds(self, compute_environment: str, min_vcpus: int, max_vcpus: int) -> None:
+        """Keep at least `min_vcpus` up and launch no more than `max_vcpus`, from now on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ file; a value that is not a plain word or number is JSON.
 import os
 from functools import cached_property
 from itertools import combinations
+from math import inf
 from pathlib import Path
 from typing import Any, Self
 
@@ -137,10 +138,15 @@ class ReconcileSettings(_Table):
 
 
 class AutoscalerSettings(_Table):
-    """[autoscaler]: the floor under each lane's compute environment."""
+    """[autoscaler]: the bounds of each lane's compute environment."""
 
     period_seconds: float = Field(default=30, gt=0)
-    keep_warm_seconds: float = Field(default=300, ge=0)
+    keep_warm_seconds: float = Field(default=600, ge=0)
+    boot_seconds: float = Field(default=180, ge=0)
+    idle_seconds: float = Field(default=300, ge=0)
+    dollars_per_hour_max: float = Field(default=inf, gt=0)
+    dollars_per_day_max: float = Field(default=inf, gt=0)
+    dry_run: bool = False
 
 
 class MonitorSettings(_Table):

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from daemon.ports import Job, ServiceError, Submission
+from daemon.ports import Fleet, Job, ServiceError, Submission
 from daemon.simulation.line import Killed, Line
 from daemon.simulation.weather import Forecast, Weather
 
@@ -125,6 +125,9 @@ class ScriptedBatch:
         self.failed: dict[str, list[int]] = {}
         self.submitted: list[Submission] = []
         self.error: ServiceError | None = None
+        self.fleet: dict[str, Fleet] = {}
+        self.bounds: list[tuple[str, int, int]] = []
+        self.refusals: dict[str, ServiceError] = {}
 
     def _answer(self) -> None:
         if self.error is not None:
@@ -152,5 +155,17 @@ class ScriptedBatch:
         names = [submission.name for submission in self.submitted]
         return f"job-{names.index(name) + 1}" if name in names else None
 
-    async def set_floor(self, compute_environment: str, min_vcpus: int) -> None:
-        """Nothing."""
+    async def fleets(self, compute_environments: Iterable[str]) -> dict[str, Fleet]:
+        """What the test told, for all of them that it knows."""
+        self._answer()
+        return {name: self.fleet[name] for name in compute_environments if name in self.fleet}
+
+    async def set_bounds(self, compute_environment: str, min_vcpus: int, max_vcpus: int) -> None:
+        """Kept in `bounds`, and so the fleet is from then on."""
+        self._answer()
+        if compute_environment in self.refusals:
+            raise self.refusals[compute_environment]
+        self.bounds.append((compute_environment, min_vcpus, max_vcpus))
+        known = self.fleet[compute_environment]
+        desired = max(min_vcpus, known.desired_vcpus)
+        self.fleet[compute_environment] = Fleet(min_vcpus, max_vcpus, desired)

@@ -30,7 +30,7 @@ VISIBILITY_SECONDS = 600
 """What the daemon hides a message for, by the usual settings."""
 
 
-def settings(**tables: dict[str, Any]) -> Settings:
+def settings(**tables: Any) -> Settings:
     """Settings of one lane, with other tables over the usual ones."""
     document: dict[str, Any] = {
         "default_profile": PROFILE,
@@ -128,7 +128,7 @@ class Core:
         name: str = "daemon",
         *,
         batch: Batch | None = None,
-        **tables: dict[str, Any],
+        **tables: Any,
     ) -> None:
         self.line = ScriptedLine(name)
         world = services.cloud.world(self.line)
@@ -149,6 +149,8 @@ class Core:
         self.records = self.settlement.records
         self.estimator = self.settlement.estimator
         self.plan = dispatcher._plan
+        self.autoscaler = dispatcher._autoscaler
+        self.settings = dispatcher.settings
 
     async def take(self) -> list[str]:
         """Take all messages that there are; the ids of the requests that are held then."""

@@ -5,8 +5,8 @@ from functools import partial
 from typing import Any
 
 from daemon.aws.calls import Calls
-from daemon.aws.limits import DESCRIBE_JOBS_MAX
-from daemon.ports import Job, JobEnd, JobStatus, Submission
+from daemon.aws.limits import DESCRIBE_ENVIRONMENTS_MAX, DESCRIBE_JOBS_MAX
+from daemon.ports import Fleet, Job, JobEnd, JobStatus, Submission
 
 
 class AwsBatch:
@@ -71,13 +71,31 @@ class AwsBatch:
         newest = max(same, key=lambda summary: summary["createdAt"], default=None)
         return None if newest is None else str(newest["jobId"])
 
-    async def set_floor(self, compute_environment: str, min_vcpus: int) -> None:
-        """Keep at least that many vCPUs up, from now on."""
+    async def fleets(self, compute_environments: Iterable[str]) -> dict[str, Fleet]:
+        """The instances of compute environments, by the names they were asked for; one that is not
+        there is missing."""
+        names = list(dict.fromkeys(compute_environments))
+        fleets: dict[str, Fleet] = {}
+        for start in range(0, len(names), DESCRIBE_ENVIRONMENTS_MAX):
+            some = names[start : start + DESCRIBE_ENVIRONMENTS_MAX]
+            answer = await self._calls.make(
+                "batch",
+                "DescribeComputeEnvironments",
+                partial(self._batch.describe_compute_environments, computeEnvironments=some),
+            )
+            for detail in answer["computeEnvironments"]:
+                called = (detail["computeEnvironmentName"], detail["computeEnvironmentArn"])
+                fleets.update({name: _fleet(detail) for name in called if name in some})
+        return fleets
+
+    async def set_bounds(self, compute_environment: str, min_vcpus: int, max_vcpus: int) -> None:
+        """Keep at least `min_vcpus` up and launch no more than `max_vcpus`, from now on."""
         await self._calls.make(
             "batch",
             "UpdateComputeEnvironment",
             lambda: self._batch.update_compute_environment(
-                computeEnvironment=compute_environment, computeResources={"minvCpus": min_vcpus}
+                computeEnvironment=compute_environment,
+                computeResources={"minvCpus": min_vcpus, "maxvCpus": max_vcpus},
             ),
         )
 
@@ -93,6 +111,17 @@ class AwsBatch:
             if not answer.get("nextToken"):
                 return summaries
             token = {"nextToken": answer["nextToken"]}
+
+
+def _fleet(detail: dict[str, Any]) -> Fleet:
+    resources = detail.get("computeResources", {})
+    usable = detail.get("state") == "ENABLED" and detail.get("status") != "INVALID"
+    return Fleet(
+        resources.get("minvCpus", 0),
+        resources.get("maxvCpus", 0),
+        resources.get("desiredvCpus", 0),
+        "" if usable else detail.get("statusReason") or "it is disabled or invalid",
+    )
 
 
 def _job(detail: dict[str, Any]) -> Job:

@@ -27,6 +27,12 @@ DESCRIBE_JOBS_MAX = 100
 Source: docs.aws.amazon.com/batch/latest/APIReference/API_DescribeJobs.html
 """
 
+DESCRIBE_ENVIRONMENTS_MAX = 100
+"""Compute environments in one DescribeComputeEnvironments.
+
+Source: docs.aws.amazon.com/batch/latest/APIReference/API_DescribeComputeEnvironments.html
+"""
+
 ARRAY_SIZE_MAX = 10_000
 """Children of an array job; the least is 2, so a single shard is a plain job.
 
@@ -49,6 +55,9 @@ for Batch's API as a whole: so all ceilings of Batch together stay below that.
 """
 
 LIST_JOBS_PER_SECOND = 10.0
+"""As above."""
+
+DESCRIBE_COMPUTE_ENVIRONMENTS_PER_SECOND = 1.0
 """As above."""
 
 UPDATE_COMPUTE_ENVIRONMENT_PER_SECOND = 1.0

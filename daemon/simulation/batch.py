@@ -32,6 +32,10 @@ class ModelClient:
         """ListJobs."""
         return await self._perform("ListJobs", request)
 
+    async def describe_compute_environments(self, **request: Any) -> dict[str, Any]:
+        """DescribeComputeEnvironments."""
+        return await self._perform("DescribeComputeEnvironments", request)
+
     async def update_compute_environment(self, **request: Any) -> dict[str, Any]:
         """UpdateComputeEnvironment."""
         return await self._perform("UpdateComputeEnvironment", request)

@@ -6,6 +6,7 @@
     orders/closed/<order>.json          the order, once every request in it is settled
     records/<request>.json              all that is known of one request: its outcomes, its fate
     progress/<request>.json             what is transcribed of a long request, until it is done
+    spent/<day>.json                    what the fleet has cost that day
 
 Writing the order under `open/` and moving it to `closed/` makes "what is under way?" one listing,
 however many orders there have ever been.
@@ -131,6 +132,10 @@ class Ledger:
     def record(self, request_id: str) -> S3Uri:
         """Where all that is known of one request stands."""
         return self.root.join("records", f"{request_id}.json")
+
+    def spent(self, day: str) -> S3Uri:
+        """Where it stands what the fleet has cost on a day, YYYY-MM-DD."""
+        return self.root.join("spent", f"{day}.json")
 
     def progress(self, request_id: str) -> S3Uri:
         """Where a worker saves what is transcribed of a request that takes long."""

@@ -128,9 +128,16 @@ async def test_a_queue_that_is_not_there_cannot_be_searched(ports: Ports) -> Non
         await ports.batch.find("no-such-queue", "wf-order")
 
 
-async def test_the_floor_is_that_of_an_environment_that_is_there(ports: Ports) -> None:
-    await ports.batch.set_floor("lane", 4)
+async def test_bounds_are_those_of_an_environment_that_is_there(ports: Ports) -> None:
+    before = (await ports.batch.fleets(["lane"]))["lane"]
+    await ports.batch.set_bounds("lane", 4, before.max_vcpus)
+    found = await ports.batch.fleets(["lane", "no-such-environment", "lane"])
+    assert set(found) == {"lane"}
+    assert (found["lane"].min_vcpus, found["lane"].max_vcpus) == (4, before.max_vcpus)
+    assert found["lane"].desired_vcpus >= 4
+    assert found["lane"].fault == ""
     with pytest.raises(Refused):
-        await ports.batch.set_floor("no-such-environment", 4)
+        await ports.batch.set_bounds("no-such-environment", 4, 8)
     with pytest.raises(Refused):
-        await ports.batch.set_floor("lane", 4_000)
+        await ports.batch.set_bounds("lane", 8, 4)
+    await ports.batch.set_bounds("lane", 0, before.max_vcpus)

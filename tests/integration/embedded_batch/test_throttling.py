@@ -105,7 +105,7 @@ async def test_who_is_throttled_for_too_long_is_told_so(
 ) -> None:
     monkeypatch.setattr(calls, "BUDGET_SECONDS", 0.5)
     with pytest.raises(Throttled):
-        await batch.set_floor("fleet", 4)
+        await batch.set_bounds("fleet", 4, 8)
 
 
 async def test_a_new_job_is_known_only_after_a_while(open_lab: Callable[..., Any]) -> None:

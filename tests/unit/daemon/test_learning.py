@@ -89,6 +89,32 @@ async def test_a_slot_is_taken_until_all_of_its_shard_is_settled() -> None:
     assert shop.core.orders.slots_taken("other") == 0
 
 
+async def test_what_is_adopted_while_an_earlier_order_is_placed_is_not_placed_again() -> None:
+    services = Services()
+    core = Core(services, planner={"order_requests_max": 2, "linger_seconds": 0})
+    other = Core(services, "other")
+    for name in "abcd":
+        services.send(name)
+    await core.take()
+    pause = core.line.pause("PutObject")
+    placing = asyncio.create_task(core.plan())
+    await pause.reached.wait()
+    [first] = core.orders.under_way()
+    left = next(name for name in "abcd" if core.outstanding.is_held(name))
+    services.send(left)
+    await other.take()
+    await other.place(left)
+    await core.orders.adopt()
+    pause.over.set()
+    await placing
+
+    assert core.orders.under_way()[0] is first
+    ordered = [item.request_id for order in services.open_orders() for item in order.items()]
+    assert ordered.count(left) == 1
+    await core.plan()
+    assert core.outstanding.held() == []
+
+
 async def test_when_the_window_is_full_what_is_held_goes_at_once() -> None:
     services = Services()
     core = Core(services, intake={"wait_seconds": 0, "outstanding_max": 2})
