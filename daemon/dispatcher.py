@@ -254,14 +254,17 @@ class Dispatcher:
             await self._orders.place(order)
 
     def _view(self, lane: Lane) -> LaneView:
-        gate = self._breakers.gate(lane.name)
+        gate, slots = self._breakers.gate(lane.name), self._autoscaler.slots(lane)
         return LaneView(
             name=lane.name,
             profile=lane.profile,
             costs=self._estimator.costs(lane.name),
-            slots=self._autoscaler.slots(lane),
+            slots=slots,
             taken=self._orders.slots_taken(lane.name),
             requests_max={Gate.OPEN: math.inf, Gate.PROBE: PROBE_REQUESTS, Gate.SHUT: 0}[gate],
+            slot_dollars_per_hour=lane.dollars_per_hour / lane.instance.cores,
+            starved=self._orders.is_starved(lane.name, slots),
+            lost_share=self._estimator.lost_share(lane.name),
         )
 
     async def _measure(self) -> None:

@@ -32,6 +32,9 @@ SHARD_SPREAD = 0.1
 FORGETTING = 0.95
 """A shard counts half as much 14 shards later: models and images change."""
 
+LOST_FORGETTING = 0.995
+"""The same for interruptions: half after 138 requests."""
+
 LENGTHS_FORGETTING = 0.998
 """The same for the lengths of single recordings: half after 346."""
 
@@ -77,10 +80,19 @@ class Estimator:
             lambda: _Mean(settings.bytes_per_second, settings.audio_seconds)
         )
         self._length = _Mean(settings.audio_seconds, 1.0)
+        self._lost: dict[str, _Mean] = defaultdict(lambda: _Mean(0.0, 1.0))
 
     def costs(self, lane: str) -> Costs:
         """What work takes on a lane, as far as is known."""
         return self._lanes[lane].costs
+
+    def lost_share(self, lane: str) -> float:
+        """How many of the requests begun on a lane are interrupted, newer ones counting more."""
+        return self._lost[lane].value
+
+    def ended(self, lane: str, *, interrupted: bool) -> None:
+        """A request of a lane ended, or was interrupted through no fault of its own."""
+        self._lost[lane].add(float(interrupted), 1.0, LOST_FORGETTING)
 
     def audio_seconds(self, hints: Hints) -> float:
         """How long a recording will turn out to be."""

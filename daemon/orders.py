@@ -18,6 +18,7 @@ from daemon.claims import SUBMIT_CALL_SECONDS, Claim, Claims
 from daemon.clock import Clock
 from daemon.liveness import getting_on
 from daemon.metrics import Metrics
+from daemon.open_order import OpenOrder
 from daemon.outstanding import Outstanding, Owed
 from daemon.planner import Plan
 from daemon.ports import (
@@ -44,35 +45,6 @@ EVENTS_VARIABLE = "WHISPER_FLEET_EVENTS_QUEUE"
 
 LISTING_FRESH = timedelta(seconds=10)
 """A message that comes back was hidden for longer than this after its order was written."""
-
-
-@dataclass(slots=True, eq=False)
-class OpenOrder:
-    """An order under way: its job once it is known, and what has been seen of it.
-
-    `shard_seconds` are what the shards should take; of an order that was adopted, nobody knows.
-    `unsure` says that Batch may have heard a submission that was not answered. Whoever works on
-    the order holds `turn`.
-    """
-
-    order: Order
-    written: bool = True
-    shard_seconds: tuple[float, ...] = ()
-    claim: Claim | None = None
-    claim_etag: str | None = None
-    unsure: bool = False
-    job_id: str | None = None
-    submitted_at: datetime | None = None
-    report_etags: dict[int, str] = field(default_factory=dict)
-    ended_shards: set[int] = field(default_factory=set)
-    learned_shards: set[int] = field(default_factory=set)
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-    def job_of(self, shard_index: int) -> str | None:
-        """The id of the job that is one shard."""
-        if self.job_id is None or len(self.order.shards) == 1:
-            return self.job_id
-        return f"{self.job_id}:{shard_index}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +82,16 @@ class Orders:
             if opened.order.lane == lane
             for index in range(len(opened.order.shards))
         )
+
+    def is_starved(self, lane: str, slots: int) -> bool:
+        """Whether an order waits for instances for too long, though slots are free for it."""
+        mine = [opened for opened in self._open.values() if opened.order.lane == lane]
+        since = self.clock() - timedelta(seconds=self.settings.planner.starved_after_seconds)
+        waits = any(
+            opened.submitted_at is not None and opened.submitted_at < since and not opened.begun
+            for opened in mine
+        )
+        return waits and sum(len(one.order.shards) for one in mine if one.begun) < slots
 
     async def place(self, plan: Plan) -> None:
         """Write the order, then submit it; its requests are under way from here on.

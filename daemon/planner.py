@@ -2,8 +2,10 @@
 
 Pure: plain data and the time in, plans out. Requests of a profile are held for company until one
 of them has lingered long enough or its deadline presses, until they are work enough for every slot
-that is free, or until no more can come. The most urgent go first, and go to the first lane that has
-room: what no slot could begin soon stays held, where it can still be grouped well and be overtaken.
+that is free, or until no more can come. The most urgent go first, to the lane where audio costs
+least; what it has no room for stays held, where it can still be grouped well and be overtaken, and
+goes to a dearer lane only when its deadline presses, when it has waited for too long, or when the
+cheaper one has no instances to give.
 
 A shard is as short as may be for its start-up to stay a small share of what is paid for, and longer
 where there is more work than slots. The number of shards is even, because a chip has two cores and
@@ -20,6 +22,9 @@ from datetime import datetime, timedelta
 from daemon.estimator import Costs
 from daemon.packing import packed
 from daemon.settings import PlannerSettings
+
+LOST_SHARE_MAX = 0.9
+"""Beyond that, a lane is dear enough."""
 
 LOOKAHEAD_SHARE = 0.5
 """Of a lane's slots: so many shards may wait for one, so that none is idle between two orders."""
@@ -51,7 +56,9 @@ class Candidate:
 class LaneView:
     """A lane as the planner sees it: `slots` at its ceiling, `taken` by shards that are not over.
 
-    `requests_max` bounds what may be ordered from it now: a lane that fails is only probed.
+    `requests_max` bounds what may be ordered from it now: a lane that fails is only probed. It is
+    `starved` when what was ordered long ago has no instance yet. `lost_share` is how much of the
+    work is lost with instances that are taken away.
     """
 
     name: str
@@ -60,6 +67,16 @@ class LaneView:
     slots: int
     taken: int = 0
     requests_max: float = math.inf
+    slot_dollars_per_hour: float = 0.0
+    starved: bool = False
+    lost_share: float = 0.0
+
+    @property
+    def preference(self) -> tuple[bool, float]:
+        """The smaller, the better: one that has instances, then by the dollars of an audio hour."""
+        unavailable = self.starved or not self.requests_max
+        dollars = self.slot_dollars_per_hour * self.costs.per_audio_second
+        return unavailable, dollars / (1 - min(self.lost_share, LOST_SHARE_MAX))
 
     @property
     def free(self) -> int:
@@ -91,7 +108,7 @@ def plan(
     *,
     complete: bool = False,
 ) -> list[Plan]:
-    """The orders to make now; of the lanes of a profile, the first listed is preferred.
+    """The orders to make now; of lanes that are as good as each other, the first listed is taken.
 
     `complete` says that no more requests can come until some of these are settled.
     """
@@ -102,10 +119,16 @@ def plan(
     plans = []
     for profile, ready in by_profile.items():
         waiting = sorted(ready, key=lambda one: _urgency(one, settings, now))
-        for lane in (lane for lane in lanes if lane.profile == profile):
-            if waiting and (complete or _is_due(waiting, lane, settings, now)):
-                some, waiting = _that_fit(waiting, lane, settings)
+        of_profile = sorted(
+            (lane for lane in lanes if lane.profile == profile), key=lambda lane: lane.preference
+        )
+        for lane in of_profile:
+            dearer = lane.preference > of_profile[0].preference
+            may, stay = _overflowing(waiting, settings, now) if dearer else (waiting, [])
+            if may and (complete or _is_due(may, lane, settings, now)):
+                some, left = _that_fit(may, lane, settings)
                 plans += _orders(some, lane, settings)
+                waiting = left + stay
     return plans
 
 
@@ -145,6 +168,19 @@ def _urgency(candidate: Candidate, settings: PlannerSettings, now: datetime) -> 
 def _presses(candidate: Candidate, settings: PlannerSettings, now: datetime) -> bool:
     notice = timedelta(seconds=settings.deadline_notice_seconds)
     return candidate.deadline is not None and candidate.deadline - now <= notice
+
+
+def _overflowing(
+    waiting: list[Candidate], settings: PlannerSettings, now: datetime
+) -> tuple[list[Candidate], list[Candidate]]:
+    """Those that may go to a dearer lane, and those that wait for the cheaper one."""
+    may: list[Candidate] = []
+    stay: list[Candidate] = []
+    for candidate in waiting:
+        waited_seconds = (now - candidate.held_since).total_seconds()
+        late = waited_seconds >= settings.overflow_after_seconds
+        (may if late or _presses(candidate, settings, now) else stay).append(candidate)
+    return may, stay
 
 
 def _is_due(

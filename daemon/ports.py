@@ -164,6 +164,13 @@ class Job:
     children: Mapping[JobStatus, int] = field(default_factory=dict)
     log_stream: str = ""
 
+    @property
+    def begun(self) -> bool:
+        """Whether it has an instance, or had one; of an array, any child."""
+        states = {self.status, *self.children}
+        waiting = {JobStatus.SUBMITTED, JobStatus.PENDING, JobStatus.RUNNABLE}
+        return not states <= waiting
+
 
 @dataclass(frozen=True, slots=True)
 class Submission:

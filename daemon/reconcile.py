@@ -18,7 +18,8 @@ from daemon.clock import Clock
 from daemon.estimator import Estimator
 from daemon.liveness import getting_on
 from daemon.metrics import Metrics
-from daemon.orders import OpenOrder, Orders
+from daemon.open_order import OpenOrder
+from daemon.orders import Orders
 from daemon.outstanding import Outstanding
 from daemon.ports import Batch, Job, JobEnd, JobStatus, Store
 from daemon.settle import Settlement
@@ -84,6 +85,7 @@ class Reconciler:
             if opened.job_id is None:
                 await self.orders.drive(opened)
                 return
+            opened.begun = opened.begun or (job is not None and job.begun)
             await self._settle_reported(opened)
             for shard_index, end in (await self._newly_ended(opened, job)).items():
                 await self._settle_ended(opened, shard_index, end)

@@ -102,6 +102,8 @@ class PlannerSettings(_Table):
     order_requests_max: int = Field(default=1_000, ge=1, le=10_000)
     aging_seconds: float = Field(default=900, gt=0)
     deadline_notice_seconds: float = Field(default=900, ge=0)
+    overflow_after_seconds: float = Field(default=1_800, ge=0)
+    starved_after_seconds: float = Field(default=900, gt=0)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -109,6 +109,8 @@ class Settlement:
             owed = self.outstanding.get(outcome.request_id)
             if owed is None or owed.order_id != outcome.order_id:
                 continue
+            interrupted = outcome.reason is Reason.INTERRUPTED
+            self.estimator.ended(lane, interrupted=interrupted)
             if outcome.kind is OutcomeKind.DONE:
                 done.append((owed, outcome))
                 continue

@@ -128,3 +128,37 @@ async def test_when_the_window_is_full_what_is_held_goes_at_once() -> None:
     assert len(services.jobs()) == 1
     [order] = services.open_orders()
     assert [[item.request_id for item in shard.items] for shard in order.shards] == [["a"], ["b"]]
+
+
+async def test_an_order_that_gets_no_instance_starves_its_lane_until_it_does() -> None:
+    shop = await Shop().order("a", "b")
+    shop.array(JobStatus.PENDING, of=2)
+    for after_seconds, starved in ((899, False), (2, True)):
+        await asyncio.sleep(after_seconds)
+        await shop.round()
+        assert shop.core.orders.is_starved(LANE, slots=20) is starved
+    shop.job(JobStatus.PENDING, children={JobStatus.RUNNABLE: 1, JobStatus.RUNNING: 1})
+    await shop.round()
+    assert not shop.core.orders.is_starved(LANE, slots=20)
+
+
+async def test_an_order_that_waits_for_its_turn_is_no_sign_of_starving() -> None:
+    shop = await Shop().order("a", "b")
+    shop.job(JobStatus.PENDING, children={JobStatus.RUNNING: 2})
+    await shop.round()
+    shop.services.send("c")
+    await shop.core.take()
+    await shop.core.place("c")
+    await asyncio.sleep(1_000)
+    assert not shop.core.orders.is_starved(LANE, slots=2)
+    assert shop.core.orders.is_starved(LANE, slots=4)
+
+
+async def test_interruptions_are_remembered_by_lane() -> None:
+    shop = await Shop().order("a b c")
+    shop.job(JobStatus.RUNNING)
+    await shop.core.settlement.settle(
+        [shop.outcome("a"), shop.outcome("b", Reason.INTERRUPTED)], LANE, lambda _: "job-1"
+    )
+    assert shop.core.estimator.lost_share(LANE) == pytest.approx(1 / 3, rel=0.01)
+    assert shop.core.estimator.lost_share("other") == 0

@@ -22,8 +22,10 @@ COSTS = Costs(per_job=10, per_request=1, per_audio_second=0.1)
 """So a shard should have 90 s of work, and a request of 90 audio seconds is 10 s of it."""
 
 
-def lane(slots: int = 2, name: str = "lane", **more: Any) -> LaneView:
-    return LaneView(name=name, costs=COSTS, slots=slots, **{"profile": "tiny.en"} | more)
+def lane(
+    slots: int = 2, name: str = "lane", costs: Costs = COSTS, profile: str = "tiny.en", **more: Any
+) -> LaneView:
+    return LaneView(name=name, costs=costs, slots=slots, profile=profile, **more)
 
 
 def candidate(
@@ -104,16 +106,43 @@ def test_a_lane_that_fails_is_only_probed() -> None:
     assert planned(held, lane(requests_max=0)) == []
 
 
-def test_what_a_lane_has_no_room_for_goes_to_the_next() -> None:
-    held = [candidate(f"r{number}", 900, age=99) for number in range(8)]
-    full, other = lane(slots=2), lane(name="other", slots=2)
-    assert [(order.lane, len(names(order))) for order in planned(held, full, other)] == [
-        ("lane", 4),
-        ("other", 4),
-    ]
-    shut = lane(requests_max=0)
-    assert [order.lane for order in planned(held[:3], shut, other)] == ["other"]
-    assert [order.lane for order in planned(held[:3], full, other)] == ["lane"]
+CHEAP = lane(name="cheap", slot_dollars_per_hour=0.4)
+DEAR = lane(name="dear", slot_dollars_per_hour=1.0)
+
+
+def test_the_lane_where_audio_costs_least_is_used_whatever_the_order_of_the_settings() -> None:
+    held = [candidate("a", age=99), candidate("b")]
+    for views in ((CHEAP, DEAR), (DEAR, CHEAP)):
+        assert [order.lane for order in planned(held, *views)] == ["cheap"]
+    slow = lane(name="slow", slot_dollars_per_hour=0.4, costs=Costs(10, 1, 0.4))
+    assert [order.lane for order in planned(held, slow, DEAR)] == ["dear"]
+    lossy = lane(name="lossy", slot_dollars_per_hour=0.4, lost_share=0.7)
+    assert [order.lane for order in planned(held, lossy, DEAR)] == ["dear"]
+
+
+@pytest.mark.parametrize("why", [{"requests_max": 0}, {"starved": True}])
+def test_a_lane_without_instances_to_give_is_used_last(why: dict[str, Any]) -> None:
+    held = [candidate("a", age=99), candidate("b")]
+    away = lane(name="away", slot_dollars_per_hour=0.1, **why)
+    assert [order.lane for order in planned(held, away, DEAR)] == ["dear"]
+    assert [order.lane for order in planned(held, away)] == (["away"] if away.starved else [])
+
+
+def test_what_the_cheap_lane_has_no_room_for_waits_for_it_unless_it_has_waited_too_long() -> None:
+    young = [candidate(f"y{number}", 900, age=99) for number in range(8)]
+    [order] = planned(young, CHEAP, DEAR)
+    assert (order.lane, len(names(order))) == ("cheap", 4)
+    old = [candidate(f"o{number}", 900, age=1_800) for number in range(8)]
+    orders = planned([*young, *old], CHEAP, DEAR)
+    assert [(order.lane, len(names(order))) for order in orders] == [("cheap", 4), ("dear", 4)]
+    assert all(name.startswith("o") for order in orders for name in names(order))
+
+
+def test_what_presses_goes_where_there_is_room() -> None:
+    soon = NOW + timedelta(seconds=60)
+    held = [candidate(f"r{number}", 900, deadline=soon) for number in range(6)]
+    orders = planned(held, CHEAP, DEAR)
+    assert [(order.lane, len(names(order))) for order in orders] == [("cheap", 4), ("dear", 2)]
 
 
 def test_priority_goes_first_and_waiting_raises_it() -> None:
