@@ -2,9 +2,10 @@
 
     intake ─► planner ─► orders ─► Batch ─► reconcile ─► settle
 
-Start: adopt the open orders of whoever ran before. Run: the loops, supervised. Stop: the receives
-in progress are drained, held messages become visible again at once, and messages under way get a
-whole visibility timeout more, time for the next daemon to adopt their orders.
+Start: check that the lanes are what is registered in Batch, adopt the open orders of whoever ran
+before. Run: the loops, supervised. Stop: the receives in progress are drained, held messages become
+visible again at once, and messages under way get a whole visibility timeout more, time for the next
+daemon to adopt their orders.
 """
 
 import asyncio
@@ -23,12 +24,13 @@ from daemon.estimator import Estimator
 from daemon.events import Events
 from daemon.heartbeat import Heartbeat
 from daemon.intake import Intake
+from daemon.lane_check import LaneMismatch, problems
 from daemon.lanes import Lane
 from daemon.metrics import Metrics
 from daemon.orders import Orders
 from daemon.outstanding import Outstanding
 from daemon.planner import Candidate, LaneView, plan
-from daemon.ports import ServiceError, World
+from daemon.ports import Refused, ServiceError, World
 from daemon.reconcile import Reconciler
 from daemon.records import Records
 from daemon.settings import Settings
@@ -158,9 +160,10 @@ class Dispatcher:
             await self._give_back()
 
     async def _adopted(self) -> bool:
-        """Adopt, as soon as AWS can be reached; False when stopped before."""
+        """Check the lanes and adopt, as soon as AWS can be reached; False when stopped before."""
         while not self.stopping.is_set():
             try:
+                await self._check_lanes()
                 await self._orders.adopt()
                 await self._measure()
             except ServiceError as error:
@@ -170,6 +173,18 @@ class Dispatcher:
             else:
                 return True
         return False
+
+    async def _check_lanes(self) -> None:
+        """Raise `LaneMismatch` for a lane that would not put two jobs on each chip."""
+        for lane in self.settings.lanes:
+            try:
+                found = await self._world.batch.registration(lane.job_queue, lane.job_definition)
+            except Refused as refusal:
+                # A role that may not look is no reason to stand still.
+                log.warning("lane_not_checked", lane=lane.name, cause=str(refusal))
+                continue
+            if wrong := [*problems(lane, found)]:
+                raise LaneMismatch(lane.name, wrong)
 
     def unhealthy(self) -> str | None:
         """Why the process should be restarted, or None."""

@@ -196,6 +196,26 @@ class Fleet:
     fault: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class JobShape:
+    """What a job of a definition asks for; `neuron_cores` is NEURON_RT_NUM_CORES, if it is set."""
+
+    vcpus: float
+    memory_mib: int
+    neuron_cores: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What is registered: a job definition, and the instance types of a queue's environments.
+
+    None for a definition or a queue that is not there.
+    """
+
+    shape: JobShape | None
+    instance_types: Mapping[str, tuple[str, ...]] | None
+
+
 class Batch(Protocol):
     """AWS Batch. Every method may raise `ServiceError`."""
 
@@ -210,6 +230,9 @@ class Batch(Protocol):
 
     async def find(self, job_queue: str, name: str) -> str | None:
         """The id of the newest job of that name, in any state; None where there is none."""
+
+    async def registration(self, job_queue: str, job_definition: str) -> Registration:
+        """What is registered under these names or ARNs."""
 
     async def fleets(self, compute_environments: Iterable[str]) -> dict[str, Fleet]:
         """The instances of compute environments, by the names they were asked for; one that is not

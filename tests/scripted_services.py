@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from daemon.ports import Fleet, Job, ServiceError, Submission
+from daemon.ports import Fleet, Job, Registration, ServiceError, Submission
 from daemon.simulation.line import Killed, Line
 from daemon.simulation.weather import Forecast, Weather
 
@@ -126,6 +126,7 @@ class ScriptedBatch:
         self.submitted: list[Submission] = []
         self.error: ServiceError | None = None
         self.fleet: dict[str, Fleet] = {}
+        self.registered = Registration(None, None)
         self.bounds: list[tuple[str, int, int]] = []
         self.refusals: dict[str, ServiceError] = {}
 
@@ -154,6 +155,11 @@ class ScriptedBatch:
         self._answer()
         names = [submission.name for submission in self.submitted]
         return f"job-{names.index(name) + 1}" if name in names else None
+
+    async def registration(self, job_queue: str, job_definition: str) -> Registration:
+        """What the test told."""
+        self._answer()
+        return self.registered
 
     async def fleets(self, compute_environments: Iterable[str]) -> dict[str, Fleet]:
         """What the test told, for all of them that it knows."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from daemon.aws.calls import Calls
 from daemon.aws.limits import DESCRIBE_ENVIRONMENTS_MAX, DESCRIBE_JOBS_MAX
-from daemon.ports import Fleet, Job, JobEnd, JobStatus, Submission
+from daemon.ports import Fleet, Job, JobEnd, JobShape, JobStatus, Registration, Submission
 
 
 class AwsBatch:
@@ -71,6 +71,57 @@ class AwsBatch:
         newest = max(same, key=lambda summary: summary["createdAt"], default=None)
         return None if newest is None else str(newest["jobId"])
 
+    async def registration(self, job_queue: str, job_definition: str) -> Registration:
+        """What is registered under these names or ARNs."""
+        named: dict[str, Any] = (
+            {"jobDefinitions": [job_definition]}
+            if ":" in job_definition
+            else {"jobDefinitionName": job_definition, "status": "ACTIVE"}
+        )
+        definitions = await self._described(
+            "DescribeJobDefinitions", self._batch.describe_job_definitions, named, "jobDefinitions"
+        )
+        queues = await self._described(
+            "DescribeJobQueues",
+            self._batch.describe_job_queues,
+            {"jobQueues": [job_queue]},
+            "jobQueues",
+        )
+        active = [one for one in definitions if one.get("status") == "ACTIVE"]
+        newest = max(active, key=lambda one: one["revision"], default=None)
+        return Registration(
+            None if newest is None else _shape(newest),
+            await self._instance_types(queues[0]) if queues else None,
+        )
+
+    async def _instance_types(self, queue: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+        names = [one["computeEnvironment"] for one in queue["computeEnvironmentOrder"]]
+        environments = await self._described(
+            "DescribeComputeEnvironments",
+            self._batch.describe_compute_environments,
+            {"computeEnvironments": names},
+            "computeEnvironments",
+        )
+        return {
+            one["computeEnvironmentName"]: tuple(
+                one.get("computeResources", {}).get("instanceTypes", ())
+            )
+            for one in environments
+        }
+
+    async def _described(
+        self, operation: str, call: Any, request: dict[str, Any], key: str
+    ) -> list[dict[str, Any]]:
+        """All pages of a description."""
+        found: list[dict[str, Any]] = []
+        token: dict[str, str] = {}
+        while True:
+            answer = await self._calls.make("batch", operation, partial(call, **request, **token))
+            found += answer[key]
+            if not answer.get("nextToken"):
+                return found
+            token = {"nextToken": answer["nextToken"]}
+
     async def fleets(self, compute_environments: Iterable[str]) -> dict[str, Fleet]:
         """The instances of compute environments, by the names they were asked for; one that is not
         there is missing."""
@@ -78,12 +129,13 @@ class AwsBatch:
         fleets: dict[str, Fleet] = {}
         for start in range(0, len(names), DESCRIBE_ENVIRONMENTS_MAX):
             some = names[start : start + DESCRIBE_ENVIRONMENTS_MAX]
-            answer = await self._calls.make(
-                "batch",
+            found = await self._described(
                 "DescribeComputeEnvironments",
-                partial(self._batch.describe_compute_environments, computeEnvironments=some),
+                self._batch.describe_compute_environments,
+                {"computeEnvironments": some},
+                "computeEnvironments",
             )
-            for detail in answer["computeEnvironments"]:
+            for detail in found:
                 called = (detail["computeEnvironmentName"], detail["computeEnvironmentArn"])
                 fleets.update({name: _fleet(detail) for name in called if name in some})
         return fleets
@@ -101,16 +153,18 @@ class AwsBatch:
 
     async def _listed(self, **request: Any) -> list[dict[str, Any]]:
         """All pages, each a call of its own: a throttle in the middle costs one page."""
-        summaries: list[dict[str, Any]] = []
-        token: dict[str, str] = {}
-        while True:
-            answer = await self._calls.make(
-                "batch", "ListJobs", partial(self._batch.list_jobs, **request, **token)
-            )
-            summaries += answer["jobSummaryList"]
-            if not answer.get("nextToken"):
-                return summaries
-            token = {"nextToken": answer["nextToken"]}
+        return await self._described("ListJobs", self._batch.list_jobs, request, "jobSummaryList")
+
+
+def _shape(definition: dict[str, Any]) -> JobShape:
+    container = definition.get("containerProperties", {})
+    asked = {one["type"]: one["value"] for one in container.get("resourceRequirements", ())}
+    variables = {one["name"]: one.get("value") for one in container.get("environment", ())}
+    return JobShape(
+        float(asked.get("VCPU", container.get("vcpus", 0))),
+        int(asked.get("MEMORY", container.get("memory", 0))),
+        variables.get("NEURON_RT_NUM_CORES"),
+    )
 
 
 def _fleet(detail: dict[str, Any]) -> Fleet:

@@ -58,7 +58,8 @@ LIST_JOBS_PER_SECOND = 10.0
 """As above."""
 
 DESCRIBE_COMPUTE_ENVIRONMENTS_PER_SECOND = 1.0
-"""As above."""
+DESCRIBE_REGISTERED_PER_SECOND = 1.0
+"""As above; the latter for job definitions and job queues, which are looked at once."""
 
 UPDATE_COMPUTE_ENVIRONMENT_PER_SECOND = 1.0
 """As above. Each call sets an update of the environment going, so it is a rare one."""

@@ -20,6 +20,8 @@ CEILINGS: Mapping[tuple[str, str], float] = {
     ("batch", "DescribeJobs"): limits.DESCRIBE_JOBS_PER_SECOND,
     ("batch", "ListJobs"): limits.LIST_JOBS_PER_SECOND,
     ("batch", "DescribeComputeEnvironments"): limits.DESCRIBE_COMPUTE_ENVIRONMENTS_PER_SECOND,
+    ("batch", "DescribeJobDefinitions"): limits.DESCRIBE_REGISTERED_PER_SECOND,
+    ("batch", "DescribeJobQueues"): limits.DESCRIBE_REGISTERED_PER_SECOND,
     ("batch", "UpdateComputeEnvironment"): limits.UPDATE_COMPUTE_ENVIRONMENT_PER_SECOND,
     ("s3", "GetObject"): limits.S3_READS_PER_SECOND,
     ("s3", "ListObjectsV2"): limits.S3_READS_PER_SECOND,

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from daemon.cli import daemon, dead_letters, enqueue, local, status
 from daemon.cli.problem import Problem
+from daemon.lane_check import LaneMismatch
 from daemon.ports import ServiceError
 from daemon.settings import SettingsError
 from daemon.supervision import LoopFailed
@@ -30,6 +31,6 @@ def main() -> None:
     """Run the console; a failure that a person can mend is one sentence and exit code 1."""
     try:
         app()
-    except (Problem, SettingsError, ServiceError, LoopFailed, BotoCoreError) as error:
+    except (Problem, SettingsError, LaneMismatch, ServiceError, LoopFailed, BotoCoreError) as error:
         Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {error}", highlight=False)
         sys.exit(1)

@@ -32,6 +32,14 @@ class ModelClient:
         """ListJobs."""
         return await self._perform("ListJobs", request)
 
+    async def describe_job_definitions(self, **request: Any) -> dict[str, Any]:
+        """DescribeJobDefinitions."""
+        return await self._perform("DescribeJobDefinitions", request)
+
+    async def describe_job_queues(self, **request: Any) -> dict[str, Any]:
+        """DescribeJobQueues."""
+        return await self._perform("DescribeJobQueues", request)
+
     async def describe_compute_environments(self, **request: Any) -> dict[str, Any]:
         """DescribeComputeEnvironments."""
         return await self._perform("DescribeComputeEnvironments", request)

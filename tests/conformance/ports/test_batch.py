@@ -128,6 +128,21 @@ async def test_a_queue_that_is_not_there_cannot_be_searched(ports: Ports) -> Non
         await ports.batch.find("no-such-queue", "wf-order")
 
 
+async def test_what_is_registered_is_told(ports: Ports) -> None:
+    found = await ports.batch.registration("lane", "lane")
+    assert found.shape is not None
+    assert found.shape.vcpus > 0
+    assert found.shape.memory_mib > 0
+    assert found.instance_types is not None
+    assert all(types for types in found.instance_types.values())
+    same = await ports.batch.registration("lane", "lane:1")
+    assert same == found
+    missing = await ports.batch.registration("no-such-queue", "no-such-definition")
+    assert (missing.shape, missing.instance_types) == (None, None)
+    missing = await ports.batch.registration("lane", "lane:99")
+    assert missing.shape is None
+
+
 async def test_bounds_are_those_of_an_environment_that_is_there(ports: Ports) -> None:
     before = (await ports.batch.fleets(["lane"]))["lane"]
     await ports.batch.set_bounds("lane", 4, before.max_vcpus)
