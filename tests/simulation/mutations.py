@@ -117,10 +117,10 @@ MUTATIONS = (
         "    await dead_letters.send([letter_about(body, record, log_stream)])\n",
     ),
     Mutation(
-        "close an order that still owes something",
+        "forget what a dead worker left undone",
         "daemon/reconcile.py",
-        "            if over and not self.outstanding.in_order(opened.order.order_id):\n",
-        "            if over:\n",
+        "            await self._settle_left(opened, shard_index, end)\n",
+        "            await asyncio.sleep(0)\n",
     ),
     Mutation(
         "believe that a request is done when only its job has ended",
