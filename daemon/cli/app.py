@@ -6,7 +6,7 @@ import typer
 from botocore.exceptions import BotoCoreError
 from rich.console import Console
 
-from daemon.cli import daemon, dead_letters, enqueue, local, status
+from daemon.cli import daemon, dead_letters, enqueue, local, simulate, status
 from daemon.cli.problem import Problem
 from daemon.ports import ServiceError
 from daemon.settings import SettingsError
@@ -22,6 +22,7 @@ app = typer.Typer(
 app.add_typer(local.app, name="local")
 app.command("daemon")(daemon.run)
 app.command("enqueue")(enqueue.run)
+app.command("simulate")(simulate.run)
 app.command("status")(status.run)
 app.add_typer(dead_letters.app, name="dead-letters")
 

@@ -1,4 +1,4 @@
-"""The request queue of a workload: messages come to be when they are received, not when they arrive.
+"""The request queue of a workload: a message comes to be when it is received, not when it arrives.
 
 To whoever asks it, the queue holds what has arrived; in memory it holds what has been received and
 is not deleted. So a backlog of a million costs its arrival times only.

@@ -29,7 +29,9 @@ def bound(workload: Workload, parameters: Parameters) -> Measures:
         + parameters.image_pull_seconds
         + parameters.container_start_seconds
     )
-    hour_price, cores = min((_core_hour(lane, parameters), lane.size.cores) for lane in scenario.lanes)
+    hour_price, cores = min(
+        (_core_hour(lane, parameters), lane.size.cores) for lane in scenario.lanes
+    )
     process_core_seconds = cores * process_seconds
     idle_core_seconds = cores * (before_seconds - parameters.evaluate_seconds)
     paid = max(

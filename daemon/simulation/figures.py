@@ -23,8 +23,8 @@ DIGITS = 6
 class Measures(BaseModel):
     """The figures of one policy; None where it does not tell.
 
-    Shares are between 0 and 1, times in seconds. Turnaround is from a request's arrival in the queue
-    to its transcript; the makespan from the first arrival to the last transcript.
+    Shares are between 0 and 1, times in seconds. Turnaround is from a request's arrival to its
+    transcript; the makespan from the first arrival to the last transcript.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -49,9 +49,7 @@ class Unsettled(Exception):
         self.cause = cause
 
     def __str__(self) -> str:
-        return str(self.__doc__).format(
-            left=self.left, requests=self.requests, cause=self.cause
-        )
+        return str(self.__doc__).format(left=self.left, requests=self.requests, cause=self.cause)
 
 
 def lanes(scenario: Scenario) -> tuple[Lane, ...]:

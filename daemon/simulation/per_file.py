@@ -142,11 +142,8 @@ class _PerFile:
         """When something happens next; None when all is over."""
         if self.settled == len(self.workload) and not self._living():
             return None
-        dues = [self.timers[0][0]]
-        for due in (self.model.next_deadline(), self._next_submission()):
-            if due is not None:
-                dues.append(due)
-        return min(dues)
+        dues = (self.timers[0][0], self.model.next_deadline(), self._next_submission())
+        return min(due for due in dues if due is not None)
 
     def _living(self) -> dict[str, Any]:
         return self.model.environments[NAME].instances
@@ -193,7 +190,9 @@ class _PerFile:
         index = self.jobs[run.key.job_id]
         ends_at = self.now + self.load_seconds + self.workload.core_seconds[index]
         nature = self.workload.nature(index)
-        exit_code = {Nature.BAD: BAD_INPUT_EXIT_CODE, Nature.POISON: KILLED_EXIT_CODE}.get(nature, 0)
+        exit_code = {Nature.BAD: BAD_INPUT_EXIT_CODE, Nature.POISON: KILLED_EXIT_CODE}.get(
+            nature, 0
+        )
         self._at(ends_at, lambda: self._ended(run.key, exit_code))
 
     def _ended(self, key: AttemptKey, exit_code: int) -> None:

@@ -142,7 +142,5 @@ def load(file_or_name: str) -> Scenario:
         return tables.read(FOLDER / f"{file_or_name}{SUFFIX}", Scenario)
     path = Path(file_or_name)
     if not path.is_file():
-        raise SettingsError(
-            [f"{file_or_name}: neither a file nor one of {', '.join(shipped())}"]
-        )
+        raise SettingsError([f"{file_or_name}: neither a file nor one of {', '.join(shipped())}"])
     return tables.read(path, Scenario)

@@ -281,9 +281,7 @@ class Shard:
         )
         if record is None or record.done is None:
             before = record.outcomes if record and record.dead_lettered_at is None else ()
-            fresh = Record.model_construct(
-                request_id=item.request_id, outcomes=(*before, outcome)
-            )
+            fresh = Record.model_construct(request_id=item.request_id, outcomes=(*before, outcome))
             self._bench.objects.put(self._ledger.record(item.request_id), fresh.to_json())
         self._outcomes.append(outcome)
 

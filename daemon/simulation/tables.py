@@ -1,4 +1,4 @@
-"""TOML files of the simulator as checked models: a fault names the file, the key, and what is wrong."""
+"""The simulator's TOML files as checked models: a fault names the file, the key, what is wrong."""
 
 import tomllib
 from pathlib import Path
