@@ -7,11 +7,14 @@ is when the bill is closed.
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import Callable
+from datetime import datetime
 
 import structlog
 
+from daemon.clock import Clock
 from daemon.dispatcher import Dispatcher
 from daemon.lanes import Lane
 from daemon.ports import Outgoing, Received
@@ -76,6 +79,21 @@ def lane_names(scenario: Scenario) -> list[str]:
     ]
 
 
+def quick_clock() -> Clock:
+    """The dispatcher's clock, `clock.now`, for one that asks many times at the same time."""
+    loop = asyncio.get_running_loop()
+    last_seconds = loop.time()
+    last = clock.now()
+
+    def now() -> datetime:
+        nonlocal last_seconds, last
+        if loop.time() != last_seconds:
+            last_seconds, last = loop.time(), clock.now()
+        return last
+
+    return now
+
+
 def run(
     workload: Workload,
     parameters: Parameters,
@@ -84,7 +102,11 @@ def run(
     progress: Progress = lambda _, __: None,
 ) -> History:
     """Run to the end. `Unsettled` if there is none."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    # What no one reads costs the most time.
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL),
+        logger_factory=structlog.ReturnLoggerFactory(),
+    )
     # tenacity draws its jitter from the module's own source.
     random.seed(seed)
     return clock.run(_Fleet(workload, parameters, settings, seed, progress).run())
@@ -122,7 +144,7 @@ class _Fleet:
         dispatcher = Dispatcher(
             self.settings,
             self.cloud.world(line),
-            clock=clock.now,
+            clock=quick_clock(),
             source=random.Random(self.source.getrandbits(64)),
         )
         running = asyncio.create_task(dispatcher.run(), name="the daemon")
@@ -179,7 +201,7 @@ class _Fleet:
         if index is not None:
             self.settled += 1
             self.objects.done(request_id(index), clock.elapsed_seconds())
-            if self.history.settled_at[index] != self.history.settled_at[index]:
+            if math.isnan(self.history.settled_at[index]):
                 self.history.settled_at[index] = clock.elapsed_seconds()
 
     def _letter(self, _letter: Outgoing) -> None:

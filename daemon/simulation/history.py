@@ -51,20 +51,21 @@ class InstanceLife:
 class Work:
     """Core-seconds of transcribing, without any start-up.
 
-    `first` led to a request's first end (a transcript, or that there is none), `again` to a further
-    one, `killing` went into recordings that kill their workers, and `cut_short` was lost with an
-    instance in the midst of a request, which no dispatcher can help.
+    `first` led to a request's first end (a transcript, that there is none, or the worker's death),
+    `again` to a further one, and `cut_short` was lost with an instance in the midst of a request,
+    which no dispatcher can help.
     """
 
     first: float = 0.0
     again: float = 0.0
-    killing: float = 0.0
     cut_short: float = 0.0
 
 
 @dataclass(slots=True)
 class History:
-    """All of it. `finished_at` is NaN for a request without a transcript."""
+    """All of it. `finished_at` is NaN for a request without a transcript, `settled_at` until a
+    request has come to any end; `killers` are the requests that killed a worker.
+    """
 
     arrived_at: "array[float]"
     finished_at: "array[float]"
@@ -76,6 +77,7 @@ class History:
     given_up: int = 0
     instances_lost: int = 0
     work: Work = field(default_factory=Work)
+    killers: set[int] = field(default_factory=set)
 
     @classmethod
     def beginning(cls, arrived_at: "array[float]") -> "History":
@@ -92,6 +94,14 @@ class History:
         self.settled_at[index] = at_seconds
         if good:
             self.finished_at[index] = at_seconds
+
+    def kill(self, index: int, core_seconds: float) -> None:
+        """A request killed its worker: nobody could know the first time."""
+        if index in self.killers:
+            self.work.again += core_seconds
+        else:
+            self.work.first += core_seconds
+            self.killers.add(index)
 
     def give_up(self, index: int, at_seconds: float) -> None:
         """A request will have no transcript."""

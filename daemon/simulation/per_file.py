@@ -130,7 +130,9 @@ class _PerFile:
             self._submit_due()
             while self.timers and self.timers[0][0] <= self.now:
                 heapq.heappop(self.timers)[2]()
-            self.model.advance(self.now)
+            deadline = self.model.next_deadline()
+            if deadline is not None and deadline <= self.now:
+                self.model.advance(self.now)
             self._carry_out()
         self.history.instances = self.cores.lives(
             self.model.figures(self.now), 0.0, frozenset([NAME] if self.sample.spot else [])
@@ -207,7 +209,7 @@ class _PerFile:
         elif exit_code == BAD_INPUT_EXIT_CODE:
             self.history.finish(index, self.now, core_seconds, good=False)
         elif exit_code == KILLED_EXIT_CODE:
-            self.history.work.killing += core_seconds
+            self.history.kill(index, core_seconds)
         self.model.exited(key, exit_code, self.now)
         self._settle(key.job_id, exit_code)
 

@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import Any
 
 from daemon.embedded.batch.effects import Run, StopSignal
 from daemon.embedded.batch.executor import Exit
@@ -203,7 +204,7 @@ class Shard:
             index = index_of(item.request_id)
             nature = self._bench.workload.nature(index)
             if nature is Nature.POISON:
-                self._bench.history.work.killing += self._core_seconds(item)
+                self._bench.history.kill(index, self._core_seconds(item))
                 self.write()
                 return SEGMENTATION_FAULT
             self._hand = None
@@ -271,13 +272,13 @@ class Shard:
             self._outcomes.append(self._outcome(item, Reason.GIVEN_UP))
             return
         audio_seconds = self._bench.workload.audio_seconds[index]
-        outcome = self._outcome(item, None).model_copy(
-            update={
-                "transcripts": {name: str(item.transcript(name)) for name in item.options.formats},
-                "audio_seconds": audio_seconds,
-                "speech_seconds": audio_seconds,
-                "wall_seconds": core_seconds,
-            }
+        outcome = self._outcome(
+            item,
+            None,
+            transcripts={name: str(item.transcript(name)) for name in item.options.formats},
+            audio_seconds=audio_seconds,
+            speech_seconds=audio_seconds,
+            wall_seconds=core_seconds,
         )
         if record is None or record.done is None:
             before = record.outcomes if record and record.dead_lettered_at is None else ()
@@ -296,7 +297,7 @@ class Shard:
     def _core_seconds(self, item: WorkItem) -> float:
         return self._bench.workload.core_seconds[index_of(item.request_id)]
 
-    def _outcome(self, item: WorkItem, reason: Reason | None) -> Outcome:
+    def _outcome(self, item: WorkItem, reason: Reason | None, **facts: Any) -> Outcome:
         return Outcome.model_construct(
             request_id=item.request_id,
             order_id=self._order.order_id,
@@ -305,6 +306,7 @@ class Shard:
             reason=reason,
             detail=f"the recording is {reason}" if reason else "",
             finished_at=_time(self._at),
+            **facts,
         )
 
 
