@@ -5,6 +5,7 @@ import sys
 import typer
 from botocore.exceptions import BotoCoreError
 from rich.console import Console
+from rich.markup import escape
 
 from daemon.cli import daemon, dead_letters, enqueue, local, simulate, status
 from daemon.cli.problem import Problem
@@ -32,5 +33,6 @@ def main() -> None:
     try:
         app()
     except (Problem, SettingsError, ServiceError, LoopFailed, BotoCoreError) as error:
-        Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {error}", highlight=False)
+        words = escape(str(error))
+        Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {words}", highlight=False)
         sys.exit(1)

@@ -31,6 +31,7 @@ class ArrivingQueue(Queue):
         self, most: int, now_seconds: float, visibility_seconds: int | None = None
     ) -> list[Delivery]:
         """Deliver what came back first, then what has arrived."""
+        self._advance(now_seconds)
         arrived = self._arrived(now_seconds)
         while self._next < arrived and len(self._visible) < most:
             at = self._began_at + self._workload.at_seconds[self._next]

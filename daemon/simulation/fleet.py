@@ -21,13 +21,14 @@ from daemon.ports import Outgoing, Received
 from daemon.settings import Settings
 from daemon.simulation import clock
 from daemon.simulation.arriving import ArrivingQueue
+from daemon.simulation.bench import Bench
 from daemon.simulation.cloud import ARN_PREFIX, SimulatedCloud
 from daemon.simulation.forgetful import ForgetfulObjects
 from daemon.simulation.history import History
 from daemon.simulation.line import Line
 from daemon.simulation.parameters import Parameters
 from daemon.simulation.scenario import Scenario
-from daemon.simulation.shards import Bench, ShardExecutor
+from daemon.simulation.shard_executor import ShardExecutor
 from daemon.simulation.spot import LOOK_SECONDS, Reclaims
 from daemon.simulation.weather import Forecast
 from daemon.simulation.workload import Workload, request_id

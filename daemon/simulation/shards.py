@@ -8,22 +8,17 @@ request in hand and nothing more. Transcripts are not written: nobody reads them
 workers take no time.
 """
 
-import asyncio
-from collections.abc import Callable
-from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-from daemon.embedded.batch.effects import Run, StopSignal
+from daemon.embedded.batch.effects import Run
 from daemon.embedded.batch.executor import Exit
-from daemon.orders import EVENTS_VARIABLE, ORDER_VARIABLE
+from daemon.orders import EVENTS_VARIABLE
 from daemon.ports import Outgoing
-from daemon.simulation.clock import EPOCH, elapsed_seconds
-from daemon.simulation.history import Cores, History
-from daemon.simulation.parameters import Parameters
-from daemon.simulation.store import Objects
-from daemon.simulation.workers import KILLED, SEGMENTATION_FAULT, Nature
-from daemon.simulation.workload import Workload, index_of
+from daemon.simulation.bench import Bench
+from daemon.simulation.clock import EPOCH
+from daemon.simulation.workers import SEGMENTATION_FAULT, Nature
+from daemon.simulation.workload import index_of
 from neuron_worker.contract import (
     ExitCode,
     InHand,
@@ -33,127 +28,12 @@ from neuron_worker.contract import (
     OutcomeKind,
     Reason,
     Record,
-    S3Uri,
     ShardReport,
     WorkItem,
 )
 
 WRITE_PERIOD_SECONDS = 60.0
 """How often a worker writes what it has finished."""
-
-ORDERS_READ_MAX = 64
-"""Orders that are kept as they were read: every shard of one reads the same."""
-
-
-class Bench:
-    """What all workers share: the workload, the store, and where they tell what they did."""
-
-    def __init__(
-        self,
-        workload: Workload,
-        parameters: Parameters,
-        history: History,
-        objects: Objects,
-        ring: Callable[[Outgoing], object],
-    ) -> None:
-        self.workload = workload
-        self.parameters = parameters
-        self.history = history
-        self.objects = objects
-        self.ring = ring
-        self.cores = Cores()
-        self._orders: dict[S3Uri, Order] = {}
-        self._images: dict[str, float] = {}
-
-    def order(self, uri: S3Uri) -> Order | None:
-        """The order that stands there; None if there is none."""
-        if uri not in self._orders:
-            found = self.objects.get(uri)
-            if found is None:
-                return None
-            if len(self._orders) >= ORDERS_READ_MAX:
-                del self._orders[next(iter(self._orders))]
-            self._orders[uri] = Order.read(found[0], uri)
-        return self._orders[uri]
-
-    def start_seconds(self, instance_id: str, now_seconds: float) -> float:
-        """How long a container of an instance takes to start; the first one pulls the image."""
-        pulled_at = self._images.setdefault(
-            instance_id, now_seconds + self.parameters.image_pull_seconds
-        )
-        return max(0.0, pulled_at - now_seconds) + self.parameters.container_start_seconds
-
-
-class ShardExecutor:
-    """Runs attempts; the `Executor` of a simulated fleet."""
-
-    def __init__(self, bench: Bench) -> None:
-        self._bench = bench
-
-    async def start(self, run: Run) -> "ShardAttendant":
-        """Pull the image if need be, and start the container."""
-        await asyncio.sleep(self._bench.start_seconds(run.instance_id, elapsed_seconds()))
-        return ShardAttendant(self._bench, run)
-
-    async def close(self) -> None:
-        """There is nothing to stop: attempts are their own waiters' tasks."""
-
-
-class ShardAttendant:
-    """One attempt under way; `wait` is its life."""
-
-    def __init__(self, bench: Bench, run: Run) -> None:
-        self._bench = bench
-        self._run = run
-        self._began_at = elapsed_seconds()
-        self._signalled = asyncio.Event()
-        self._shard: Shard | None = None
-        self._end: Exit | None = None
-
-    async def wait(self) -> Exit:
-        """Load the model, work through the shard; how the process ends."""
-        load_seconds = self._bench.parameters.profile(self._profile).load_seconds
-        await self._sleep_until(self._began_at + load_seconds)
-        if self._end is None:
-            self._end = self._open()
-        while self._end is None and self._shard is not None:
-            await self._sleep_until(self._shard.wakes_at(elapsed_seconds()))
-            if self._end is None:
-                self._end = self._shard.advance(elapsed_seconds())
-                self._shard.write()
-        core = (self._run.instance_id, self._run.core)
-        self._bench.cores.add(*core, self._began_at, elapsed_seconds())
-        return self._end or KILLED
-
-    def signal(self, stop_signal: StopSignal) -> None:
-        """End the worker, with its last words in the store."""
-        if self._end is not None:
-            return
-        self._end = KILLED if stop_signal is StopSignal.KILL else Exit(ExitCode.INTERRUPTED)
-        if self._shard is not None:
-            over = self._shard.advance(elapsed_seconds())
-            self._shard.stop(elapsed_seconds(), killed=stop_signal is StopSignal.KILL)
-            self._end = over or self._end
-        self._signalled.set()
-
-    @property
-    def _profile(self) -> str:
-        return self._bench.workload.scenario.profile
-
-    def _open(self) -> Exit | None:
-        uri = S3Uri.parse(self._run.environment[ORDER_VARIABLE])
-        order = self._bench.order(uri)
-        if order is None:
-            return Exit(ExitCode.ORDER_UNREADABLE)
-        self._shard = Shard(self._bench, self._run, order, Ledger.holding(uri), elapsed_seconds())
-        end = self._shard.advance(elapsed_seconds())
-        self._shard.write()
-        return end
-
-    async def _sleep_until(self, at_seconds: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(max(0.0, at_seconds - elapsed_seconds())):
-                await self._signalled.wait()
 
 
 class Shard:

@@ -69,7 +69,9 @@ def test_nothing_lives_for_less_than_the_billing_minimum() -> None:
 def test_the_shares_of_two_chips() -> None:
     # 7,200 chip seconds are paid: the first chip has both cores busy for 1,800 s and one for 900 s.
     full = life(spans((0, 2_700)), spans((900, 2_700)))
-    told = measure(history(full, life(), finished=(500,), first=3_000), [3_600], fleets.parameters())
+    told = measure(
+        history(full, life(), finished=(500,), first=3_000), [3_600], fleets.parameters()
+    )
 
     assert told.dollars == 2.0
     assert told.dollars_per_audio_hour == 2.0

@@ -95,7 +95,7 @@ def test_a_dispatcher_that_ends_is_told(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr("daemon.dispatcher.Dispatcher._plan", fail)
 
-    with pytest.raises(Unsettled, match="left 3 of 3 requests unsettled: .*no planner today"):
+    with pytest.raises(Unsettled, match=r"left 3 of 3 requests unsettled: .*no planner today"):
         run(fleets.workload([0.0] * 3, [30.0] * 3))
 
 

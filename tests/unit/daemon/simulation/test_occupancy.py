@@ -9,7 +9,9 @@ from daemon.simulation.occupancy import (
 )
 
 
-def life(start: float, end: float, *spans: tuple[int, float, float], chips: int = 1) -> InstanceLife:
+def life(
+    start: float, end: float, *spans: tuple[int, float, float], chips: int = 1
+) -> InstanceLife:
     cores = tuple(Spans() for _ in range(2 * chips))
     for core, since, until in spans:
         cores[core].add(since, until)
@@ -21,9 +23,7 @@ def test_a_chip_boots_works_and_idles() -> None:
     chart = occupancy([life(0, 50, (0, 20, 40), (1, 20, 30))], columns=5)
 
     assert chart.column_seconds == 10
-    assert chart.rows == [
-        [State.BOOTING, State.IDLE, State.TWO_CORES, State.ONE_CORE, State.IDLE]
-    ]
+    assert chart.rows == [[State.BOOTING, State.IDLE, State.TWO_CORES, State.ONE_CORE, State.IDLE]]
 
 
 def test_a_column_shows_what_took_most_of_it() -> None:

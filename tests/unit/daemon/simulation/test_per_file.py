@@ -13,7 +13,10 @@ FIRST_START = fleets.EVALUATE + fleets.BOOT + fleets.PULL + fleets.START + fleet
 
 
 def run(
-    work: Workload, sample: Sample | None = None, parameters: Parameters | None = None, seed: int = 1
+    work: Workload,
+    sample: Sample | None = None,
+    parameters: Parameters | None = None,
+    seed: int = 1,
 ) -> History:
     sample = sample or two_per_chip(work.scenario)
     return per_file.run(work, parameters or fleets.parameters(), sample, seed)
