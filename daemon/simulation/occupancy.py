@@ -10,6 +10,7 @@ from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import chain
 
 from daemon.catalogue import instance_type
 from daemon.simulation.history import InstanceLife, Spans
@@ -34,11 +35,11 @@ class Occupancy:
 
 
 @dataclass(frozen=True, slots=True)
-class Steps:
-    """A number that changes at times, in order, and stays in between."""
+class Means:
+    """A number that changes over time, as its mean in each of some columns of equal length."""
 
-    at_seconds: list[float]
-    values: list[int]
+    column_seconds: float
+    values: list[float]
 
 
 def occupancy(lives: Sequence[InstanceLife], columns: int) -> Occupancy:
@@ -104,40 +105,33 @@ def _busy(spans: Spans, first: int, last: int, column_seconds: float) -> list[fl
     return busy
 
 
-def chips_over_time(lives: Iterable[InstanceLife]) -> Steps:
+def chips_over_time(lives: Iterable[InstanceLife], end_seconds: float, columns: int) -> Means:
     """How many chips are paid for."""
-    changes = [(0.0, 0)]
+    changes = []
     for life in lives:
         chips = instance_type(life.instance_type).chips
         changes += [(life.launched_at, chips), (life.ended_at, -chips)]
-    return _steps(changes)
+    return _means(sorted(changes), end_seconds, columns)
 
 
-def backlog_over_time(arrived_at: "array[float]", settled_at: "array[float]", points: int) -> Steps:
-    """How many requests have arrived and are not settled, at so many times."""
-    settled = sorted(at for at in settled_at if not math.isnan(at))
-    end_seconds = max(settled[-1] if settled else 0.0, arrived_at[-1])
-    at_seconds, values, come, gone = [], [], 0, 0
-    for point in range(points + 1):
-        at = end_seconds * point / points
-        while come < len(arrived_at) and arrived_at[come] <= at:
-            come += 1
-        while gone < len(settled) and settled[gone] <= at:
-            gone += 1
-        at_seconds.append(at)
-        values.append(come - gone)
-    return Steps(at_seconds, values)
+def backlog_over_time(
+    arrived_at: "array[float]", settled_at: "array[float]", end_seconds: float, columns: int
+) -> Means:
+    """How many requests have arrived and have come to no end."""
+    come = ((at, 1) for at in arrived_at)
+    gone = ((at, -1) for at in sorted(at for at in settled_at if not math.isnan(at)))
+    return _means(heapq.merge(come, gone), end_seconds, columns)
 
 
-def _steps(changes: list[tuple[float, int]]) -> Steps:
-    at_seconds: list[float] = []
-    values: list[int] = []
-    value = 0
-    for at, change in sorted(changes):
-        value += change
-        if at_seconds and at_seconds[-1] == at:
-            values[-1] = value
-        else:
-            at_seconds.append(at)
-            values.append(value)
-    return Steps(at_seconds, values)
+def _means(changes: Iterable[tuple[float, int]], end_seconds: float, columns: int) -> Means:
+    column_seconds = end_seconds / columns
+    areas = [0.0] * columns
+    since, value = 0.0, 0
+    for at, change in chain(changes, [(end_seconds, 0)]):
+        column = int(since / column_seconds)
+        while value and column < columns and column * column_seconds < at:
+            right = (column + 1) * column_seconds
+            areas[column] += value * (min(at, right) - max(since, column * column_seconds))
+            column += 1
+        since, value = at, value + change
+    return Means(column_seconds, [area / column_seconds for area in areas])

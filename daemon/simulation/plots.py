@@ -28,7 +28,7 @@ from daemon.simulation.policies import Policy, Run
 
 DOTS_PER_INCH = 120
 COLUMNS = 600
-POINTS = 1_000
+POINTS = 150
 
 STATES = {
     State.AWAY: ("not there", "#ffffff"),
@@ -98,37 +98,47 @@ def _over_time(title: str, runs: Sequence[Run], folder: Path) -> Path:
     figure, (backlog, fleet) = plt.subplots(
         2, 1, figsize=(11, 6), sharex=True, layout="constrained"
     )
-    ends = [life.ended_at for run in runs if run.history for life in run.history.instances]
-    unit, divisor = _unit(max(ends, default=1.0))
-    for run in runs:
+    end_seconds = max(
+        (life.ended_at for run in runs if run.history for life in run.history.instances),
+        default=1.0,
+    )
+    unit, divisor = _unit(end_seconds)
+    # What is named first is drawn last, above the others.
+    for order, run in enumerate(reversed(runs)):
         if run.history is None:
             continue
-        style = {"color": COLOURS[run.policy], "linestyle": LINES[run.policy], "linewidth": 1.6}
-        waiting = backlog_over_time(run.history.arrived_at, run.history.settled_at, POINTS)
-        backlog.plot(
-            [at / divisor for at in waiting.at_seconds], waiting.values, label=run.policy, **style
+        waiting = backlog_over_time(
+            run.history.arrived_at, run.history.settled_at, end_seconds, POINTS
         )
-        chips = chips_over_time(run.history.instances)
-        fleet.step(
-            [at / divisor for at in chips.at_seconds],
-            chips.values,
-            where="post",
-            label=run.policy,
-            **style,
-        )
+        chips = chips_over_time(run.history.instances, end_seconds, POINTS)
+        for axes, means in ((backlog, waiting), (fleet, chips)):
+            axes.plot(
+                [(at + 0.5) * means.column_seconds / divisor for at in range(POINTS)],
+                means.values,
+                label=run.policy,
+                color=COLOURS[run.policy],
+                linestyle=LINES[run.policy],
+                linewidth=1.6,
+                zorder=2 + order,
+            )
     backlog.set_ylabel("requests without an end")
     backlog.set_title(f"{title}: backlog and fleet")
-    backlog.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    fleet.set_ylabel("chips paid for")
-    fleet.set_xlabel(f"time since the start of the simulation ({unit})")
+    backlog.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
     fleet.yaxis.set_major_locator(MaxNLocator(integer=True))
+    fleet.set_ylabel("chips paid for")
+    fleet.set_xlabel(
+        f"time since the start of the simulation ({unit}); "
+        f"means of {end_seconds / POINTS / 60:.2g} minutes each"
+    )
     for axes in (backlog, fleet):
         _plain(axes)
         axes.set_ylim(bottom=0)
-        axes.set_xlim(left=0)
+        axes.set_xlim(0, end_seconds / divisor)
         axes.grid(visible=True, axis="y", color="#dddddd", linewidth=0.6)
     handles, labels = backlog.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    figure.legend(
+        handles[::-1], labels[::-1], loc="outside lower center", ncols=len(labels), frameon=False
+    )
     return _save(figure, folder / "backlog-and-fleet.png")
 
 

@@ -48,12 +48,14 @@ def test_a_large_instance_has_a_row_for_each_chip() -> None:
 
 
 def test_chips_come_and_go() -> None:
-    steps = chips_over_time([life(0, 20), life(10, 20, chips=6)])
+    means = chips_over_time([life(0, 20), life(10, 15, chips=6)], end_seconds=40, columns=4)
 
-    assert (steps.at_seconds, steps.values) == ([0, 10, 20], [1, 7, 0])
+    assert means.column_seconds == 10
+    assert means.values == [1, 4, 0, 0]
 
 
 def test_the_backlog_is_what_came_and_has_no_end() -> None:
-    steps = backlog_over_time(array("d", [0, 1, 2]), array("d", [4, float("nan"), 3]), points=4)
+    arrived, settled = array("d", [0, 5, 10]), array("d", [30, float("nan"), 15])
+    means = backlog_over_time(arrived, settled, end_seconds=40, columns=4)
 
-    assert (steps.at_seconds, steps.values) == ([0, 1, 2, 3, 4], [1, 2, 3, 2, 1])
+    assert means.values == [1.5, 2.5, 2, 1]
