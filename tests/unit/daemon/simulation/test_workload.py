@@ -16,10 +16,18 @@ def drawn(requests: int = 1_000, seed: int = 1, **changes: object) -> Workload:
     return draw(fleets.scenario(**changes), fleets.parameters(), requests, seed)
 
 
-def test_the_same_seed_draws_the_same() -> None:
+@pytest.mark.parametrize("arrivals", [{"process": "steady", "seconds": 1_000}, DAY])
+def test_the_same_seed_draws_the_same(arrivals: dict[str, object]) -> None:
     natures = {"bad": 0.1, "poison": 0.1}
-    assert drawn(natures=natures) == drawn(natures=natures)
-    assert drawn(natures=natures) != drawn(seed=2, natures=natures)
+    kind = {"share": 1, "container": "mp3", "bytes_per_second": 10, "median_seconds": 60,
+            "spread": 0.8}  # fmt: skip
+    changes = {"natures": natures, "arrivals": arrivals, "recordings": [kind]}
+    first, again, other = drawn(**changes), drawn(**changes), drawn(seed=2, **changes)
+
+    assert first == again
+    assert first.at_seconds != other.at_seconds
+    assert first.audio_seconds != other.audio_seconds
+    assert first.natures != other.natures
 
 
 def test_a_dump_is_spread_evenly_over_its_time() -> None:
