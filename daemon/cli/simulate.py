@@ -72,7 +72,10 @@ def run(
     settings = load(config)
     drawn = scenarios.load(scenario)
     work = workload.draw(drawn, facts, requests or drawn.requests, seed)
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Problem(f"--out: {out}: cannot be a folder: {error.strerror}") from error
     console = Console(highlight=False)
     runs = []
     with _bars(Console(stderr=True)) as bars:

@@ -18,7 +18,7 @@ from daemon.clock import Clock
 from daemon.dispatcher import Dispatcher
 from daemon.lanes import Lane
 from daemon.ports import Outgoing, Received
-from daemon.settings import Settings
+from daemon.settings import SecuritySettings, Settings
 from daemon.simulation import clock
 from daemon.simulation.arriving import ArrivingQueue
 from daemon.simulation.bench import Bench
@@ -80,6 +80,20 @@ def lane_names(scenario: Scenario) -> list[str]:
     ]
 
 
+def adapted(settings: Settings, scenario: Scenario) -> Settings:
+    """The settings with the scenario's lanes, and its recordings allowed."""
+    changed = settings.model_copy(
+        update={
+            "default_profile": scenario.profile,
+            "lanes": lanes(scenario),
+            "security": SecuritySettings(),
+        }
+    )
+    # What was derived from the other rules is copied with them.
+    vars(changed).pop("allowed_locations", None)
+    return changed
+
+
 def quick_clock() -> Clock:
     """The dispatcher's clock, `clock.now`, for one that asks many times at the same time."""
     loop = asyncio.get_running_loop()
@@ -125,9 +139,7 @@ class _Fleet:
         scenario = workload.scenario
         self.workload = workload
         self.parameters = parameters
-        self.settings = settings.model_copy(
-            update={"default_profile": scenario.profile, "lanes": lanes(scenario)}
-        )
+        self.settings = adapted(settings, scenario)
         self.progress = progress
         self.source = random.Random(f"{seed} fleet")
         self.history = History.beginning(workload.at_seconds)

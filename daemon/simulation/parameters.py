@@ -68,7 +68,7 @@ class Parameters(Table):
         """How fast a profile is. `SettingsError` for one that the file does not know."""
         if name not in self.profiles:
             known = ", ".join(sorted(self.profiles))
-            raise SettingsError([f"profiles: nothing is known of {name!r}, only of {known}"])
+            raise SettingsError([f"profiles.{name}: not among the parameters, only {known}"])
         return self.profiles[name]
 
     def dollars_per_hour(self, instance_type: str, *, spot: bool) -> float:

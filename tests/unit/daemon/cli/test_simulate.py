@@ -113,6 +113,18 @@ def test_what_cannot_be_is_said_in_a_sentence_and_nothing_is_written(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_folder_that_cannot_be_made_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken = tmp_path / "taken"
+    taken.write_text("")
+
+    with pytest.raises(SystemExit):
+        simulate(monkeypatch, taken)
+
+    assert "cannot be a folder: File exists" in " ".join(capsys.readouterr().err.split())
+
+
 def test_help_has_an_example_and_names_every_scenario(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,7 @@ import math
 
 import pytest
 
+from daemon.settings import SecuritySettings
 from daemon.simulation import fleet
 from daemon.simulation.figures import Measures, measure
 from daemon.simulation.fleet import Unsettled
@@ -77,6 +78,16 @@ def test_the_same_seed_gives_the_same_figures() -> None:
 
     assert first == again
     assert first != other
+
+
+def test_rules_about_recordings_do_not_hold_for_simulated_ones() -> None:
+    strict = SecuritySettings.model_validate({"allowed_inputs": ["s3://mine/*"]})
+    settings = fleets.settings().model_copy(update={"security": strict})
+    assert settings.allowed_locations.inputs
+
+    history = fleet.run(fleets.workload([0.0], [30.0]), fleets.parameters(), settings, 1)
+
+    assert history.given_up == 0
 
 
 def test_progress_is_told() -> None:

@@ -76,5 +76,5 @@ def test_a_size_without_a_price_is_told() -> None:
 
 
 def test_a_profile_without_a_pace_is_told() -> None:
-    with pytest.raises(SettingsError, match="nothing is known of 'tiny'"):
+    with pytest.raises(SettingsError, match=r"profiles\.tiny: not among the parameters"):
         fleets.parameters().profile("tiny")

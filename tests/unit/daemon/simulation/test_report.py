@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from daemon.simulation import policies, report
@@ -41,6 +43,17 @@ def test_what_the_bound_does_not_know_is_left_out(told: Result) -> None:
 
     assert shown["turnaround p95"] == shown["submissions / jobs"] == NONE
     assert shown.keys() > report.FROM_A_RUN
+
+
+def test_files_become_a_page(
+    told: Result, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "result.json"
+    file.write_text(told.to_json())
+
+    report.main([str(file)])
+
+    assert capsys.readouterr().out == markdown([told])
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 import json
 from statistics import median
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ def test_the_same_seed_draws_the_same(arrivals: dict[str, object]) -> None:
     natures = {"bad": 0.1, "poison": 0.1}
     kind = {"share": 1, "container": "mp3", "bytes_per_second": 10, "median_seconds": 60,
             "spread": 0.8}  # fmt: skip
-    changes = {"natures": natures, "arrivals": arrivals, "recordings": [kind]}
+    changes: dict[str, Any] = {"natures": natures, "arrivals": arrivals, "recordings": [kind]}
     first, again, other = drawn(**changes), drawn(**changes), drawn(seed=2, **changes)
 
     assert first == again
