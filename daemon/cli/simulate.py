@@ -132,9 +132,9 @@ def _simulate_extra() -> Iterator[None]:
 def _bars(console: Console) -> Progress:
     return Progress(
         TextColumn("{task.description}", markup=False),
-        BarColumn(),
+        BarColumn(bar_width=20),
         MofNCompleteColumn(),
-        TextColumn("requests, virtual time {task.fields[virtual]}"),
+        TextColumn("requests, virtual {task.fields[virtual]} h,"),
         TimeRemainingColumn(elapsed_when_finished=True),
         console=console,
     )
