@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: demo test lint schema bench bench-dispatch chaos mutations kill backlog endurance xla-check lock clean
+.PHONY: demo test lint schema bench bench-dispatch simulate chaos mutations kill backlog endurance xla-check lock clean
 
 demo: $(INSTALLED)  ## Transcribe the shipped recordings through the whole path.
 	$(BIN)/whisper-fleet local run tests/recordings --out transcripts --formats txt,json,srt,vtt --overwrite
@@ -33,6 +33,19 @@ bench: $(INSTALLED) .bench-venv/installed  ## Measure the worker and its peers: 
 
 bench-dispatch: $(INSTALLED)  ## Measure the daemon and a loop over boto3: takes some minutes, and the machine.
 	$(BIN)/python -m tests.dispatch_bench --out $(OUT) --repetitions $(REPETITIONS)
+
+REQUESTS ?= 100000
+SEED ?= 1
+SCENARIOS := $(sort $(basename $(notdir $(wildcard daemon/simulation/scenarios/*.toml))))
+
+simulate: $(INSTALLED)  ## Compare policies on every shipped scenario; the archive dump has REQUESTS clips.
+	for scenario in $(SCENARIOS); do \
+		$(BIN)/whisper-fleet simulate --scenario $$scenario --seed $(SEED) \
+			--out $(OUT)/simulation/$$scenario \
+			$$([ $$scenario = archive-dump ] && echo --requests $(REQUESTS)) || exit 1; \
+	done
+	$(BIN)/python -m daemon.simulation.report \
+		$(SCENARIOS:%=$(OUT)/simulation/%/result.json) > $(OUT)/simulation.md
 
 SEEDS ?= 100
 FIRST_SEED ?= 1

@@ -5,8 +5,9 @@ import sys
 import typer
 from botocore.exceptions import BotoCoreError
 from rich.console import Console
+from rich.markup import escape
 
-from daemon.cli import daemon, dead_letters, enqueue, local, status
+from daemon.cli import daemon, dead_letters, enqueue, local, simulate, status
 from daemon.cli.problem import Problem
 from daemon.lane_check import LaneMismatch
 from daemon.ports import ServiceError
@@ -23,6 +24,7 @@ app = typer.Typer(
 app.add_typer(local.app, name="local")
 app.command("daemon")(daemon.run)
 app.command("enqueue")(enqueue.run)
+app.command("simulate")(simulate.run)
 app.command("status")(status.run)
 app.add_typer(dead_letters.app, name="dead-letters")
 
@@ -32,5 +34,6 @@ def main() -> None:
     try:
         app()
     except (Problem, SettingsError, LaneMismatch, ServiceError, LoopFailed, BotoCoreError) as error:
-        Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {error}", highlight=False)
+        words = escape(str(error))
+        Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {words}", highlight=False)
         sys.exit(1)

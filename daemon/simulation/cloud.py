@@ -8,6 +8,7 @@ from daemon.aws.batch import AwsBatch
 from daemon.catalogue import InstanceType
 from daemon.embedded.batch.arns import Arns
 from daemon.embedded.batch.driver import Driver
+from daemon.embedded.batch.executor import Executor
 from daemon.embedded.batch.job_events import job_state_change
 from daemon.embedded.batch.model import BatchModel
 from daemon.embedded.batch.operations import perform
@@ -36,7 +37,8 @@ class SimulatedCloud:
     `source` decides all that happens by chance. `on_delete` is told the id of each request message
     that is deleted, before it is; `on_receive` of each that is handed out, `on_letter` of each dead
     letter. `events_lost` is the probability
-    that an event does not reach the events queue; None: Batch sends none.
+    that an event does not reach the events queue; None: Batch sends none. `requests`, `objects` and
+    `executor` take the places of the ones made here.
     """
 
     def __init__(
@@ -53,13 +55,16 @@ class SimulatedCloud:
         on_delete: Callable[[str], None] = lambda _: None,
         on_receive: Callable[[Received], None] = lambda _: None,
         on_letter: Callable[[Outgoing], None] = lambda _: None,
+        requests: Queue | None = None,
+        objects: Objects | None = None,
+        executor: Callable[["SimulatedCloud"], Executor] | None = None,
     ) -> None:
         def queue(name: str, mishaps: Mishaps | None = None) -> Queue:
             return Queue(ARN_PREFIX + name, source, mishaps=mishaps, in_flight_max=in_flight_max)
 
         self.source = source
-        self.objects = Objects()
-        self.requests = SharedQueue(queue("requests", mishaps))
+        self.objects = Objects() if objects is None else objects
+        self.requests = SharedQueue(requests or queue("requests", mishaps))
         self.dead_letters = SharedQueue(queue("dead-letters"), on_letter)
         self.events = SharedQueue(
             queue("events"), lost=lambda: source.random() < (events_lost or 0.0)
@@ -81,7 +86,7 @@ class SimulatedCloud:
         self.model = BatchModel(pace, arns, source, reports_changes=events_lost is not None)
         self.driver = Driver(
             self.model,
-            SimulatedExecutor(self.workshop),
+            SimulatedExecutor(self.workshop) if executor is None else executor(self),
             unix_seconds,
             lambda changed: rule(job_state_change(changed, arns, "event")),
         )
