@@ -117,11 +117,12 @@ def test_each_lane_of_the_scenario_is_one_of_the_daemons() -> None:
                 {"instance_type": "inf2.xlarge", "chips_max": 2, "spot": True},
                 {"instance_type": "inf2.24xlarge", "chips_max": 12},
             ]
-        )
+        ),
+        fleets.parameters(),
     )
 
-    assert [(lane.instance_type, lane.max_vcpus) for lane in lanes] == [
-        ("inf2.xlarge", 8),
-        ("inf2.24xlarge", 192),
+    assert [(lane.instance_type, lane.max_vcpus, lane.dollars_per_hour) for lane in lanes] == [
+        ("inf2.xlarge", 8, 0.5),
+        ("inf2.24xlarge", 192, 6.0),
     ]
     assert len({lane.name for lane in lanes}) == 2

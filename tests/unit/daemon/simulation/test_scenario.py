@@ -30,7 +30,7 @@ def test_a_shipped_scenario_fits_the_shipped_parameters(name: str) -> None:
     known = parameters.load(fleets.ROOT / "config" / "simulation.toml")
 
     assert known.profile(shipped.profile)
-    assert len(lanes(shipped)) == len(shipped.lanes)
+    assert len(lanes(shipped, known)) == len(shipped.lanes)
 
 
 def test_the_archive_is_a_million_clips() -> None:

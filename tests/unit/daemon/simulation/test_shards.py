@@ -280,7 +280,10 @@ def fates(work: Workload, fast: bool) -> dict[str, str]:
             return ShardExecutor(bench)
 
         settings = fleets.settings().model_copy(
-            update={"default_profile": fleets.PROFILE, "lanes": fleet.lanes(work.scenario)}
+            update={
+                "default_profile": fleets.PROFILE,
+                "lanes": fleet.lanes(work.scenario, fleets.parameters()),
+            }
         )
         ledger = Ledger(S3Uri.parse(settings.locations.ledger))
         recordings = {
