@@ -25,7 +25,7 @@ from daemon.estimator import Estimator
 from daemon.lanes import Lane
 from daemon.metrics import Metrics
 from daemon.outstanding import Outstanding
-from daemon.planner import shard_target_seconds
+from daemon.planner import shortest_shard_seconds
 from daemon.ports import Batch, Fleet, Queue, ServiceError
 from daemon.request import Hints
 from daemon.settings import AutoscalerSettings, Settings
@@ -186,7 +186,9 @@ class Autoscaler:
             work_seconds = self._work_seconds(lane, depth.visible)
             if work_seconds:
                 memory.note_work(now, settings.period_seconds)
-            shortest = shard_target_seconds(self.estimator.costs(lane.name), self.settings.planner)
+            shortest = shortest_shard_seconds(
+                self.estimator.costs(lane.name), self.settings.planner
+            )
             wanted = wanted_instances(lane, work_seconds, shortest)
             if not wanted and memory.is_warm(now, settings):
                 wanted = 1

@@ -262,7 +262,11 @@ class Dispatcher:
         ]
         lanes = [self._view(lane) for lane in self.settings.lanes]
         full, settings = self._intake.full, self.settings.planner
-        for order in plan(candidates, lanes, settings, self._clock(), complete=full):
+        orders = plan(candidates, lanes, settings, self._clock(), complete=full)
+        if orders:
+            # A copy that came to another daemon may be in an order of its already.
+            await self._orders.adopt_lately()
+        for order in orders:
             if not all(map(self.outstanding.is_held, chain.from_iterable(order.shards))):
                 # Adopted or settled while an earlier order was placed: the next round plans anew.
                 return

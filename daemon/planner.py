@@ -2,15 +2,16 @@
 
 Pure: plain data and the time in, plans out. Requests of a profile are held for company until one
 of them has lingered long enough or its deadline presses, until they are work enough for every slot
-that is free, or until no more can come. The most urgent go first, to the lane where audio costs
-least; what it has no room for stays held, where it can still be grouped well and be overtaken, and
-goes to a dearer lane only when its deadline presses, when it has waited for too long, or when the
-cheaper one has no instances to give.
+that is free, or, while slots are free, until no more can come. The most urgent go first, to the
+lane where audio costs least; what it has no room for stays held, where it can still be grouped well
+and be overtaken, and goes to a dearer lane only when its deadline presses, when it has waited for
+too long, or when the cheaper one has no instances to give.
 
 A shard is as short as may be for its start-up to stay a small share of what is paid for, and longer
-where there is more work than slots. The number of shards is even, because a chip has two cores and
-pays for both, and they end together (see `packing`). A request that must run alone gets a shard of
-its own. Invariant: every request is in one shard of one plan, or stays held.
+where there is more work than slots; so the last ones are short, and all slots end together. The
+number of shards is even, because a chip has two cores and pays for both, and they end together (see
+`packing`). A request that must run alone gets a shard of its own. Invariant: every request is in
+one shard of one plan, or stays held.
 """
 
 import math
@@ -125,31 +126,43 @@ def plan(
         for lane in of_profile:
             dearer = lane.preference > of_profile[0].preference
             may, stay = _overflowing(waiting, settings, now) if dearer else (waiting, [])
-            if may and (complete or _is_due(may, lane, settings, now)):
-                some, left = _that_fit(may, lane, settings)
-                plans += _orders(some, lane, settings)
+            if may and ((complete and lane.free) or _is_due(may, lane, settings, now)):
+                work_seconds = sum(lane.costs.of_request(one.audio_seconds) for one in may)
+                seconds = shard_seconds(work_seconds, lane, settings)
+                some, left = _that_fit(may, seconds, lane)
+                plans += _orders(some, seconds, lane, settings)
                 waiting = left + stay
     return plans
 
 
-def shard_target_seconds(costs: Costs, settings: PlannerSettings) -> float:
+def shortest_shard_seconds(costs: Costs, settings: PlannerSettings) -> float:
     """The shortest shard whose start-up is no more than the share of paid time that it may be."""
     wanted = costs.per_job * (1 - settings.startup_share) / settings.startup_share
     return min(max(wanted, settings.shard_min_seconds), settings.shard_max_seconds)
 
 
+def shard_seconds(work_seconds: float, lane: LaneView, settings: PlannerSettings) -> float:
+    """How long shards should be: for every slot one, if that is not too short or too long.
+
+    So they become shorter as the work runs out, and all slots end together (guided
+    self-scheduling; Polychronopoulos and Kuck, IEEE Transactions on Computers 36, 1987).
+    """
+    shortest = shortest_shard_seconds(lane.costs, settings)
+    return min(max(work_seconds / max(2, lane.slots), shortest), settings.shard_max_seconds)
+
+
 def shards(
-    candidates: Sequence[Candidate], lane: LaneView, settings: PlannerSettings
+    candidates: Sequence[Candidate], seconds: float, lane: LaneView, settings: PlannerSettings
 ) -> tuple[tuple[str, ...], ...]:
-    """Request ids by shard; an even number of shards where possible.
+    """Request ids by shard, each of about that length; an even number of shards where possible.
 
     Only a single candidate, or lone ones with nobody in company to even them out, leave it odd.
     """
     alone = [candidate for candidate in candidates if candidate.alone]
     company = [candidate for candidate in candidates if not candidate.alone]
-    seconds = [lane.costs.of_request(candidate.audio_seconds) for candidate in company]
-    count = _shard_count(seconds, len(alone), lane, settings)
-    in_company = packed(seconds, count)
+    weights = [lane.costs.of_request(candidate.audio_seconds) for candidate in company]
+    count = _shard_count(weights, len(alone), seconds, settings)
+    in_company = packed(weights, count)
     return (
         *(tuple(company[index].request_id for index in shard) for shard in in_company),
         *((candidate.request_id,) for candidate in alone),
@@ -194,44 +207,41 @@ def _is_due(
     if lingered >= timedelta(seconds=settings.linger_seconds):
         return True
     work_seconds = sum(lane.costs.of_request(candidate.audio_seconds) for candidate in ready)
-    return work_seconds >= max(2, lane.free) * shard_target_seconds(lane.costs, settings)
+    return work_seconds >= max(2, lane.free) * shortest_shard_seconds(lane.costs, settings)
 
 
 def _that_fit(
-    waiting: list[Candidate], lane: LaneView, settings: PlannerSettings
+    waiting: list[Candidate], seconds: float, lane: LaneView
 ) -> tuple[list[Candidate], list[Candidate]]:
-    """The most urgent that the lane has room for, and the rest."""
-    room_seconds = lane.room * settings.shard_max_seconds
+    """The most urgent that the lane has room for in shards of that length, and the rest."""
+    room_seconds = lane.room * seconds
     most = min(float(len(waiting)), lane.requests_max)
-    alone = count = 0
-    while count < most and alone < lane.room:
+    count = 0
+    while count < most and room_seconds > 0:
         candidate = waiting[count]
-        seconds = lane.costs.of_request(candidate.audio_seconds)
-        if count and seconds > room_seconds:
+        weight = lane.costs.of_request(candidate.audio_seconds)
+        # One that runs alone takes a slot, however short it is.
+        room_seconds -= max(weight, seconds) if candidate.alone else weight
+        if room_seconds < 0 and count:
             break
-        room_seconds -= max(seconds, settings.shard_max_seconds) if candidate.alone else seconds
-        alone += candidate.alone
         count += 1
     return waiting[:count], waiting[count:]
 
 
 def _orders(
-    candidates: Sequence[Candidate], lane: LaneView, settings: PlannerSettings
+    candidates: Sequence[Candidate], seconds: float, lane: LaneView, settings: PlannerSettings
 ) -> list[Plan]:
     """At most `order_requests_max` requests each, and no order of one beside a full one."""
     if not candidates:
         return []
     parts = math.ceil(len(candidates) / settings.order_requests_max)
-    return [_order(candidates[number::parts], lane, parts, settings) for number in range(parts)]
+    return [_order(candidates[number::parts], seconds, lane, settings) for number in range(parts)]
 
 
 def _order(
-    candidates: Sequence[Candidate], lane: LaneView, parts: int, settings: PlannerSettings
+    candidates: Sequence[Candidate], seconds: float, lane: LaneView, settings: PlannerSettings
 ) -> Plan:
-    share = LaneView(
-        lane.name, lane.profile, lane.costs, max(2, lane.slots // parts), lane.taken // parts
-    )
-    of_shards = shards(candidates, share, settings)
+    of_shards = shards(candidates, seconds, lane, settings)
     audio = {candidate.request_id: candidate.audio_seconds for candidate in candidates}
     return Plan(
         lane.profile,
@@ -245,22 +255,12 @@ def _order(
 
 
 def _shard_count(
-    seconds: Sequence[float], alone: int, lane: LaneView, settings: PlannerSettings
+    weights: Sequence[float], alone: int, seconds: float, settings: PlannerSettings
 ) -> int:
     """How many shards for those in company, so that with the lone ones the total is even."""
-    if not seconds:
+    if not weights:
         return 0
-    work_seconds = sum(seconds)
-    shortest = shard_target_seconds(lane.costs, settings)
-    most = min(settings.order_shards_max, len(seconds))
-    wanted = max(
-        # As many as there are slots, if they are not too short for that ...
-        min(int(work_seconds / shortest), max(2, lane.free)),
-        # ... and more, if they would be too long.
-        math.ceil(work_seconds / settings.shard_max_seconds),
-        2,
-    )
-    count = min(wanted, most)
-    if (count + alone) % 2:
-        count += 1 if count < most else -1
-    return max(count, 1)
+    odd = alone % 2
+    most = min(settings.order_shards_max, len(weights))
+    pairs = max(round((sum(weights) / seconds - odd) / 2), 1 - odd)
+    return max(min(2 * pairs + odd, most - (most - odd) % 2), 1)

@@ -87,7 +87,7 @@ class IntakeSettings(_Table):
 
     pollers: int = Field(default=2, ge=1, le=32)
     wait_seconds: int = Field(default=20, ge=0, le=LONG_POLL_MAX_SECONDS)
-    outstanding_max: int = Field(default=5_000, ge=1, le=50_000)
+    outstanding_max: int = Field(default=20_000, ge=1, le=50_000)
     visibility_seconds: int = Field(default=600, ge=30, le=VISIBILITY_MAX_SECONDS)
 
 

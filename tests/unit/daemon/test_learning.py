@@ -115,6 +115,24 @@ async def test_what_is_adopted_while_an_earlier_order_is_placed_is_not_placed_ag
     assert core.outstanding.held() == []
 
 
+async def test_a_copy_that_another_daemon_has_ordered_is_not_ordered_again() -> None:
+    services = Services()
+    one, other = Core(services, "one"), Core(services, "other")
+    services.send("a")
+    await one.take()
+    services.send("a")
+    await other.take()
+    await asyncio.sleep(60)
+    await one.plan()
+    assert len(services.jobs()) == 1
+    await other.plan()
+
+    assert len(services.jobs()) == 1
+    assert other.outstanding.held() == []
+    [owed] = other.outstanding.ordered()
+    assert len(owed.messages) == 2, "its own message is deleted with the other"
+
+
 async def test_when_the_window_is_full_what_is_held_goes_at_once() -> None:
     services = Services()
     core = Core(services, intake={"wait_seconds": 0, "outstanding_max": 2})

@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.estimator import Costs
-from daemon.planner import Candidate, LaneView, Plan, plan, shard_target_seconds, shards
+from daemon.planner import (
+    Candidate,
+    LaneView,
+    Plan,
+    plan,
+    shard_seconds,
+    shards,
+    shortest_shard_seconds,
+)
 from daemon.settings import PlannerSettings
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -60,10 +68,12 @@ def test_enough_work_for_the_free_slots_does_not_wait() -> None:
     assert names(order) == {"a", "b"}
 
 
-def test_when_no_more_can_come_nobody_waits() -> None:
-    assert planned([candidate("a"), candidate("b")]) == []
-    [order] = planned([candidate("a"), candidate("b")], complete=True)
+def test_when_no_more_can_come_nobody_waits_for_a_slot_that_is_free() -> None:
+    held = [candidate("a"), candidate("b")]
+    assert planned(held) == []
+    [order] = planned(held, complete=True)
     assert names(order) == {"a", "b"}
+    assert planned(held, lane(taken=2), complete=True) == [], "no slot would be idle without it"
 
 
 def test_as_many_requests_as_an_order_holds_do_not_wait() -> None:
@@ -173,35 +183,55 @@ def test_a_deadline_that_presses_goes_before_everything_and_waits_for_nobody() -
     ("per_job", "seconds"), [(10, 90), (0.5, 10), (1_000, 1_000)], ids=["share", "least", "most"]
 )
 def test_a_shard_is_long_enough_for_its_start_up(per_job: float, seconds: float) -> None:
-    assert shard_target_seconds(Costs(per_job, 1, 1), SETTINGS) == pytest.approx(seconds)
+    assert shortest_shard_seconds(Costs(per_job, 1, 1), SETTINGS) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(
-    ("requests", "slots", "count"),
-    [(17, 8, 2), (18, 8, 2), (40, 8, 4), (72, 8, 8), (600, 8, 8), (600, 2, 6), (600, 4, 6)],
-    ids=["short", "two", "four", "all slots", "long ones", "too long for two", "for four"],
+    ("work_seconds", "slots", "seconds"),
+    [(100, 8, 90), (800, 8, 100), (6_000, 8, 750), (9_000, 8, 1_000), (100, 0, 90)],
+    ids=["short", "one for each slot", "long ones", "too long", "no slot"],
 )
-def test_shards_are_as_many_as_the_slots_unless_too_short_or_too_long(
-    requests: int, slots: int, count: int
+def test_a_shard_is_what_a_slot_gets_of_the_work_unless_too_short_or_too_long(
+    work_seconds: float, slots: int, seconds: float
 ) -> None:
+    assert shard_seconds(work_seconds, lane(slots), SETTINGS) == seconds
+
+
+@pytest.mark.parametrize(
+    ("requests", "seconds", "count"), [(10, 90, 2), (40, 100, 4), (46, 100, 4), (60, 100, 6)]
+)
+def test_shards_are_as_many_as_the_work_makes(requests: int, seconds: float, count: int) -> None:
     held = [candidate(f"r{number}") for number in range(requests)]
-    assert len(shards(held, lane(slots), SETTINGS)) == count
+    assert len(shards(held, seconds, lane(), SETTINGS)) == count
+
+
+def test_as_the_work_runs_out_shards_become_shorter() -> None:
+    held = [candidate(f"r{number:03}", 90, age=999 - number) for number in range(200)]
+    lengths = []
+    while held:
+        orders = planned(held, lane(slots=4, taken=4), complete=True)
+        placed = {name for order in orders for name in names(order)}
+        lengths += [max(order.shard_seconds) for order in orders]
+        held = [one for one in held if one.request_id not in placed]
+    assert lengths == sorted(lengths, reverse=True)
+    assert lengths[0] >= 10 * lengths[-1]
 
 
 def test_a_single_request_makes_a_single_shard() -> None:
-    assert shards([candidate("a")], lane(), SETTINGS) == (("a",),)
+    assert shards([candidate("a")], 90, lane(), SETTINGS) == (("a",),)
 
 
 def test_three_requests_fill_one_chip() -> None:
     held = [candidate("a", 9), candidate("b", 5), candidate("c", 4)]
-    assert {frozenset(shard) for shard in shards(held, lane(), SETTINGS)} == {
+    assert {frozenset(shard) for shard in shards(held, 90, lane(), SETTINGS)} == {
         frozenset("a"),
         frozenset("bc"),
     }
 
 
 def test_a_lone_retry_shares_its_chip_but_not_its_process() -> None:
-    packed = shards([candidate("x", alone=True), candidate("a"), candidate("b")], lane(), SETTINGS)
+    held = [candidate("x", alone=True), candidate("a"), candidate("b")]
+    packed = shards(held, 90, lane(), SETTINGS)
 
     assert sorted(packed) == [("a", "b"), ("x",)]
 
@@ -220,14 +250,15 @@ def test_a_large_backlog_is_several_orders_within_the_bounds() -> None:
 candidates = st.lists(st.tuples(st.floats(1, 1e4), st.booleans()), min_size=1, max_size=60).map(
     lambda xs: [candidate(f"r{n}", s, alone=a) for n, (s, a) in enumerate(xs)]
 )
+lengths = st.floats(1, 1e4)
 lane_views = st.builds(lane, st.integers(2, 40), taken=st.integers(0, 40))
 
 
-@given(candidates, lane_views)
+@given(candidates, lane_views, lengths)
 def test_every_request_is_in_exactly_one_shard_and_no_shard_is_empty(
-    held: list[Candidate], view: LaneView
+    held: list[Candidate], view: LaneView, seconds: float
 ) -> None:
-    packed = shards(held, view, SETTINGS)
+    packed = shards(held, seconds, view, SETTINGS)
 
     assert sorted(name for shard in packed for name in shard) == sorted(c.request_id for c in held)
     assert all(packed)
@@ -235,11 +266,11 @@ def test_every_request_is_in_exactly_one_shard_and_no_shard_is_empty(
     assert all(len(shard) == 1 for shard in packed if alone & set(shard))
 
 
-@given(candidates, lane_views)
+@given(candidates, lane_views, lengths)
 def test_the_number_of_shards_is_even_wherever_it_can_be(
-    held: list[Candidate], view: LaneView
+    held: list[Candidate], view: LaneView, seconds: float
 ) -> None:
-    packed = shards(held, view, SETTINGS)
+    packed = shards(held, seconds, view, SETTINGS)
 
     alone = sum(c.alone for c in held)
     company = len(held) - alone
