@@ -3,7 +3,8 @@
 A worker reports a request only after its transcript is in S3, and ends only after its last report.
 So Batch is asked first and the reports are read afterwards: what a report of an ended job does not
 name will never be named, and `blame` decides what became of it. Stateless but for the etags that
-save reading a report twice; every round may be repeated, and only one works on an order at a time.
+save reading a report twice; every round may be repeated. Only one works on an order at a time, and
+nobody waits for that one.
 """
 
 import asyncio
@@ -32,6 +33,7 @@ JOB_MISSING_GRACE = timedelta(minutes=10)
 """DescribeJobs may not know a job just submitted; after this long, the job is lost."""
 
 ORDERS_AT_ONCE = 16
+REPORTS_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,13 +51,12 @@ class Reconciler:
     metrics: Metrics
     clock: Clock
     _rung: set[str] = field(default_factory=set, init=False)
-    _turns: asyncio.Semaphore = field(
-        default_factory=lambda: asyncio.Semaphore(ORDERS_AT_ONCE), init=False
-    )
 
     async def round(self) -> None:
         """Look at every order once."""
-        await self._look(self.orders.under_way())
+        opened = self.orders.under_way()
+        self._rung.intersection_update(one.order.order_id for one in opened)
+        await self._look(opened)
 
     def ring(self, order_ids: set[str]) -> None:
         """Events say that there is news of some orders."""
@@ -70,16 +71,23 @@ class Reconciler:
 
     async def _look(self, opened: list[OpenOrder]) -> None:
         jobs = await self.batch.describe(one.job_id for one in opened if one.job_id)
+        at_once = asyncio.Semaphore(ORDERS_AT_ONCE)
+
+        async def advance(one: OpenOrder) -> None:
+            async with at_once:
+                await self._advance(one, jobs.get(one.job_id or ""))
+
         # All are waited for, also behind a failure: rounds must not pile up on one order.
-        ends = await asyncio.gather(
-            *(self._advance(one, jobs.get(one.job_id or "")) for one in opened),
-            return_exceptions=True,
-        )
+        ends = await asyncio.gather(*map(advance, opened), return_exceptions=True)
         for error in filter(None, ends):
             raise error
 
     async def _advance(self, opened: OpenOrder, job: Job | None) -> None:
-        async with self._turns, opened.turn:
+        if opened.turn.locked():
+            # Another loop is at it. What is new may have come too late for that one.
+            self._rung.add(opened.order.order_id)
+            return
+        async with opened.turn:
             if not self.orders.named([opened.order.order_id]):
                 return
             if opened.job_id is None:
@@ -94,19 +102,25 @@ class Reconciler:
                 await self.orders.close(opened)
 
     async def _settle_reported(self, opened: OpenOrder) -> None:
-        for entry in await self.store.list(self.ledger.reports(opened.order.order_id)):
-            shard_index = self.ledger.shard_index(entry.uri)
-            # Something else that somebody put there is nobody's report.
-            if shard_index is None or opened.report_etags.get(shard_index) == entry.etag:
-                continue
-            report = await self._report(opened, shard_index)
+        listed = await self.store.list(self.ledger.reports(opened.order.order_id))
+        # Something else that somebody put there is nobody's report.
+        etags = {self.ledger.shard_index(entry.uri): entry.etag for entry in listed}
+        changed = [
+            index
+            for index, etag in etags.items()
+            if index is not None and opened.report_etags.get(index) != etag
+        ]
+        for start in range(0, len(changed), REPORTS_AT_ONCE):
+            some = changed[start : start + REPORTS_AT_ONCE]
+            reports = await asyncio.gather(*(self._report(opened, index) for index in some))
             getting_on()
-            if report is not None:
-                if shard_index not in opened.report_etags:
-                    self.breakers.began(opened.order.lane)
-                await self.settlement.settle(report.outcomes, opened.order.lane, opened.job_of)
-                self._learn(opened, shard_index, report)
-                opened.report_etags[shard_index] = entry.etag
+            for index, report in zip(some, reports, strict=True):
+                if report is not None:
+                    if index not in opened.report_etags:
+                        self.breakers.began(opened.order.lane)
+                    await self.settlement.settle(report.outcomes, opened.order.lane, opened.job_of)
+                    self._learn(opened, index, report)
+                    opened.report_etags[index] = etags[index]
 
     def _learn(self, opened: OpenOrder, shard_index: int, report: ShardReport) -> None:
         """What a shard took, if one worker did all of it and nothing else."""
