@@ -10,8 +10,9 @@ INSTALLED := $(VENV)/installed
 demo: $(INSTALLED)  ## Transcribe the shipped recordings through the whole path.
 	$(BIN)/whisper-fleet local run tests/recordings --out transcripts --formats txt,json,srt,vtt --overwrite
 
+# Two files at a time, each of which computes on one core.
 test: lint .conformance-venv/installed  ## Lint, type-check, check the arrows, run all tests.
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .

@@ -245,7 +245,8 @@ class Dispatcher:
 
     async def _plan(self) -> None:
         held = self.outstanding.held()
-        if not held:
+        lanes = [self._view(lane) for lane in self.settings.lanes]
+        if not held or not any(lane.room for lane in lanes):
             return
         candidates = [
             Candidate(
@@ -260,7 +261,6 @@ class Dispatcher:
             )
             for owed in held
         ]
-        lanes = [self._view(lane) for lane in self.settings.lanes]
         full, settings = self._intake.full, self.settings.planner
         orders = plan(candidates, lanes, settings, self._clock(), complete=full)
         if orders:

@@ -4,9 +4,9 @@ Batch knows no NeuronCore, so two jobs share a chip only because each asks for e
 one job definition fits one instance size, and that pair is a lane.
 """
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from daemon import catalogue
 from neuron_worker.contract.document import Document
@@ -30,6 +30,15 @@ class Lane(Document):
     compute_environment: str | None = None
     max_vcpus: int = Field(ge=4)
     instance_dollars_per_hour: float | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _room_for_an_instance(self) -> Self:
+        if self.max_vcpus < self.instance.vcpus:
+            raise ValueError(
+                f"max_vcpus is {self.max_vcpus}, and one {self.instance_type} has "
+                f"{self.instance.vcpus} vCPUs: none could ever be launched"
+            )
+        return self
 
     @property
     def dollars_per_hour(self) -> float:

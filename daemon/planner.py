@@ -86,7 +86,9 @@ class LaneView:
 
     @property
     def room(self) -> int:
-        """How many shards it takes now: an even number."""
+        """How many shards it takes now: an even number, and none without a slot."""
+        if not self.slots:
+            return 0
         ahead = max(2, int(self.slots * LOOKAHEAD_SHARE))
         return max(0, self.slots + ahead - self.taken) // 2 * 2
 

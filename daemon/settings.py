@@ -189,6 +189,12 @@ class Settings(BaseSettings):
                 f"default_profile is {self.default_profile!r}, but no lane runs it "
                 f"(lanes run: {', '.join(sorted(self.profiles))})"
             )
+        cheapest = min(lane.dollars_per_hour for lane in self.lanes)
+        if self.autoscaler.dollars_per_hour_max < cheapest:
+            raise ValueError(
+                f"autoscaler.dollars_per_hour_max is {self.autoscaler.dollars_per_hour_max:g}, and "
+                f"the cheapest instance of a lane costs {cheapest:g}: nothing could ever run"
+            )
         for pattern in self.security.allowed_inputs:
             if pattern.overlaps(self.allowed_locations.output):
                 raise ValueError(

@@ -107,6 +107,7 @@ def test_what_no_slot_could_begin_soon_stays_held() -> None:
     assert len(order.shards) == 4
     assert names(order) == {"r00", "r01", "r02", "r03"}
     assert planned(held, lane(slots=4, taken=6)) == []
+    assert planned(held, lane(slots=0)) == [], "there is no money for any"
 
 
 def test_a_lane_that_fails_is_only_probed() -> None:
