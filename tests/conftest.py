@@ -1,5 +1,11 @@
 import asyncio
 
+from hypothesis import settings
+
+settings.register_profile("steady", derandomize=True)
+settings.load_profile("steady")
+"""The same examples in every run; `pytest --hypothesis-profile default` looks for others."""
+
 
 def pytest_configure() -> None:
     """pytest-asyncio keeps the loop it finds before its own, and makes one where nobody said that
