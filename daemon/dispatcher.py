@@ -265,7 +265,7 @@ class Dispatcher:
         orders = plan(candidates, lanes, settings, self._clock(), complete=full)
         if orders:
             # A copy that came to another daemon may be in an order of its already.
-            await self._orders.adopt_lately()
+            await self._orders.adopt()
         for order in orders:
             if not all(map(self.outstanding.is_held, chain.from_iterable(order.shards))):
                 # Adopted or settled while an earlier order was placed: the next round plans anew.

@@ -9,8 +9,10 @@ import heapq
 from bisect import bisect_left
 from collections.abc import Sequence
 
-EXCHANGES_PER_SHARD = 8
-"""Enough for shards of many requests; the bound keeps planning quick."""
+EXCHANGES_PER_SHARD = 3
+PARTNERS = 4
+"""Bounds that keep planning quick: how many exchanges, each tried with how many of the shortest
+shards. What is left of the longest shard's lead after them is small."""
 
 WEIGHT_MIN = 1e-6
 """Nothing weighs nothing, so every shard gets one piece before any gets two."""
@@ -47,8 +49,7 @@ def _exchange(weights: Sequence[float], contents: list[list[int]]) -> None:
     for _ in range(EXCHANGES_PER_SHARD * len(contents)):
         longest = max(range(len(loads)), key=loads.__getitem__)
         # The shortest shard first: it leaves the most room.
-        others = sorted(range(len(loads)), key=loads.__getitem__)
-        for other in others:
+        for other in heapq.nsmallest(PARTNERS, range(len(loads)), key=loads.__getitem__):
             gap = loads[longest] - loads[other]
             if gap <= CLOSE_ENOUGH * loads[longest]:
                 return

@@ -19,7 +19,10 @@ A copy that comes after the dead letter of the first asks anew.
 """
 
 RECEIVES_PER_DAEMON_MAX = 5
-"""Once by each, and again when SQS cannot be reached for longer than a message stays hidden."""
+"""Once by each, and again when SQS cannot be reached for longer than a message stays hidden.
+
+While SQS answers badly, deletes fail as well: then a message may come as often as it is visible.
+"""
 
 FORMATS = (TranscriptFormat.JSON, TranscriptFormat.TXT)
 
@@ -102,11 +105,17 @@ class Audit:
         toil = self.cloud.workshop.toil
         if toil.orders_missing:
             found.append(f"{toil.orders_missing} workers did not find their order")
-        if self._receives > RECEIVES_PER_DAEMON_MAX * daemons:
+        if self._receives > RECEIVES_PER_DAEMON_MAX * daemons + self._bad_timeouts():
             found.append(f"a message was received {self._receives} times by {daemons} daemons")
         if self.repeated_share() > REPEATED_SHARE_MAX:
             found.append(f"{self.repeated_share():.1%} of the work was done again")
         return found
+
+    def _bad_timeouts(self) -> int:
+        """How many visibility timeouts SQS answered badly for."""
+        spells = (spell for spell in self._scenario.forecast.spells if spell.service == "sqs")
+        bad_seconds = sum(spell.end_seconds - spell.start_seconds for spell in spells)
+        return int(bad_seconds / self._scenario.settings.intake.visibility_seconds)
 
     def _fate_problems(self, request_id: str, audio: str) -> list[str]:
         record = self._record(request_id)
