@@ -7,6 +7,11 @@ round from one that hangs is whether it still does something.
 from collections.abc import Callable
 from contextvars import ContextVar
 
+
+class Stopping(Exception):
+    """The daemon stops: what is left of this round is for the next one."""
+
+
 _beat: ContextVar[Callable[[], None] | None] = ContextVar("beat", default=None)
 
 

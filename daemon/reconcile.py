@@ -17,7 +17,7 @@ from daemon.blame import LOST, cause_of, end_of_shard
 from daemon.breaker import Breakers
 from daemon.clock import Clock
 from daemon.estimator import Estimator
-from daemon.liveness import getting_on
+from daemon.liveness import Stopping, getting_on
 from daemon.metrics import Metrics
 from daemon.open_order import OpenOrder
 from daemon.orders import Orders
@@ -47,6 +47,7 @@ class Reconciler:
     outstanding: Outstanding
     settlement: Settlement
     breakers: Breakers
+    stopping: asyncio.Event
     estimator: Estimator
     metrics: Metrics
     clock: Clock
@@ -75,12 +76,14 @@ class Reconciler:
 
         async def advance(one: OpenOrder) -> None:
             async with at_once:
-                await self._advance(one, jobs.get(one.job_id or ""))
+                if not self.stopping.is_set():
+                    await self._advance(one, jobs.get(one.job_id or ""))
 
         # All are waited for, also behind a failure: rounds must not pile up on one order.
         ends = await asyncio.gather(*map(advance, opened), return_exceptions=True)
-        for error in filter(None, ends):
-            raise error
+        for error in ends:
+            if error is not None and not isinstance(error, Stopping):
+                raise error
 
     async def _advance(self, opened: OpenOrder, job: Job | None) -> None:
         if opened.turn.locked():

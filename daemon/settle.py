@@ -6,6 +6,7 @@ letter is sent, then the record says so, and only then are messages deleted. Wha
 is settled once more, by whoever comes upon it.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,7 +18,7 @@ from daemon.breaker import Breakers, Gate
 from daemon.clock import Clock
 from daemon.dead_letters import dead_letter
 from daemon.estimator import Estimator
-from daemon.liveness import getting_on
+from daemon.liveness import Stopping, getting_on
 from daemon.metrics import Metrics
 from daemon.outstanding import Outstanding, Owed
 from daemon.ports import Batch, Outgoing, Queue, ServiceError
@@ -91,6 +92,7 @@ class Settlement:
     outstanding: Outstanding
     breakers: Breakers
     estimator: Estimator
+    stopping: asyncio.Event
     settings: RetrySettings
     metrics: Metrics
     clock: Clock
@@ -100,27 +102,19 @@ class Settlement:
     ) -> None:
         """Settle each outcome whose request is still under way in that order.
 
-        `job_of` names the Batch job of a shard.
+        `job_of` names the Batch job of a shard. Raises `Stopping` between two of them: a graceful
+        stop does not wait for a long row of them while S3 is slow.
         """
         finished: list[Owed] = []
         done: list[tuple[Owed, Outcome]] = []
         for outcome in outcomes:
             getting_on()
+            if self.stopping.is_set():
+                break
             owed = self.outstanding.get(outcome.request_id)
             if owed is None or owed.order_id != outcome.order_id:
                 continue
-            interrupted = outcome.reason is Reason.INTERRUPTED
-            self.estimator.ended(lane, interrupted=interrupted)
-            if outcome.kind is OutcomeKind.DONE:
-                done.append((owed, outcome))
-                continue
-            job_id = job_of(outcome.shard_index)
-            try:
-                fate, known = await self._settle_failure(owed, outcome, lane, job_id)
-            except UnreadableDocument as error:
-                tell_unreadable(error, self.metrics)
-                await self._give_up_unread(owed, outcome, error, job_id)
-                fate, known = Fate.DEAD_LETTER, outcome
+            fate, known = await self._settle_one(owed, outcome, lane, job_of(outcome.shard_index))
             if fate is Fate.FINISH:
                 done.append((owed, known))
             elif fate is Fate.DEAD_LETTER:
@@ -132,6 +126,22 @@ class Settlement:
         for owed, outcome in done:
             self.outstanding.finish(owed.item.request_id)
             self._note_done(owed, outcome)
+        if self.stopping.is_set():
+            raise Stopping
+
+    async def _settle_one(
+        self, owed: Owed, outcome: Outcome, lane: str, job_id: str | None
+    ) -> tuple[Fate, Outcome]:
+        """What becomes of a request, and by which outcome; all is done but for its messages."""
+        self.estimator.ended(lane, interrupted=outcome.reason is Reason.INTERRUPTED)
+        if outcome.kind is OutcomeKind.DONE:
+            return Fate.FINISH, outcome
+        try:
+            return await self._settle_failure(owed, outcome, lane, job_id)
+        except UnreadableDocument as error:
+            tell_unreadable(error, self.metrics)
+            await self._give_up_unread(owed, outcome, error, job_id)
+            return Fate.DEAD_LETTER, outcome
 
     async def _settle_failure(
         self, owed: Owed, outcome: Outcome, lane: str, job_id: str | None

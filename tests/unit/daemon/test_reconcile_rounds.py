@@ -6,7 +6,7 @@ import pytest
 
 from daemon.breaker import FAILURES_TO_SHUT, Gate
 from daemon.ports import Job, JobEnd, JobStatus, Unavailable
-from neuron_worker.contract import ExitCode
+from neuron_worker.contract import ExitCode, Reason
 from tests.reconciling import NO_IMAGE, OK, SPOT, Shop
 from tests.simulated import LANE, LEDGER
 
@@ -131,6 +131,28 @@ async def test_a_round_goes_on_while_another_order_takes_the_news_long() -> None
     assert shop.core.line.log.count("ListObjectsV2") == 2
     reading.over.set()
     await looking
+
+
+async def test_a_round_in_progress_ends_early_when_the_daemon_stops_and_loses_nothing() -> None:
+    """Else a stop would have to wait for all that a round has to do, while S3 is slow."""
+    shop = await Shop().order("a b c")
+    await shop.order("d")
+    shop.job(JobStatus.RUNNING)
+    shop.report(*(shop.outcome(name, Reason.STORE_REFUSED) for name in "abc"))
+    writing = shop.core.line.pause("PutObject", heard=True)
+    rounding = asyncio.create_task(shop.round())
+    await writing.reached.wait()
+    shop.core.stopping.set()
+    shop.core.line.log.clear()
+    writing.over.set()
+    await rounding
+    assert len(shop.core.line.log) <= 1, "it goes on"
+    assert len(shop.under_way()) == 3, "the one in hand is settled, the others are not"
+
+    shop.core.stopping.clear()
+    await shop.round()
+    assert shop.held() == ["a", "b", "c"]
+    assert [shop.blamed(name) for name in "abc"] == [1, 1, 1]
 
 
 async def test_news_of_an_order_that_a_round_closes_meanwhile_is_no_news() -> None:
