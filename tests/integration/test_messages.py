@@ -27,7 +27,7 @@ def test_malformed_messages_are_answered_and_the_daemon_goes_on(
 
     assert {letter["body"]: letter["reason"] for letter in letters} == bodies
     assert all(letter["detail"] and letter["message_id"] for letter in letters)
-    assert cloud.depth() == (0, 0)
+    wait_until("their messages are gone", lambda: cloud.depth() == (0, 0))
     assert daemon.metric("whisper_fleet_messages_rejected_total") == len(bodies)
     for reason in set(bodies.values()):
         assert daemon.event("message_rejected", reason=reason)
