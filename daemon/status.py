@@ -37,8 +37,8 @@ class Stage(StrEnum):
 
     @property
     def final(self) -> bool:
-        """Whether nothing more will happen."""
-        return self in (Stage.DONE, Stage.DEAD_LETTERED)
+        """Whether nothing more will happen, or could be told."""
+        return self in (Stage.DONE, Stage.DEAD_LETTERED, Stage.UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)

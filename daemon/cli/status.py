@@ -23,7 +23,7 @@ def run(request_id: RequestIdArgument, config: ConfigFile = DEFAULT_CONFIG) -> N
 
     Example: `whisper-fleet status board-meeting-7f3a`
 
-    Exit code: 0 when it is done or on its way, 2 when it was given up.
+    Exit code: 0 when it is done or on its way, 2 when it was given up or its record is torn.
     """
     standing, depth = asyncio.run(_look(load(config), request_id))
     console = Console(soft_wrap=True, highlight=False)
@@ -31,7 +31,7 @@ def run(request_id: RequestIdArgument, config: ConfigFile = DEFAULT_CONFIG) -> N
         console.print(line, markup=False)
     if standing.stage is Stage.UNSEEN:
         console.print(f"  queue: {depth.visible} waiting, {depth.in_flight} taken by a daemon")
-    if standing.stage is Stage.DEAD_LETTERED:
+    if standing.stage in (Stage.DEAD_LETTERED, Stage.UNKNOWN):
         raise typer.Exit(2)
 
 

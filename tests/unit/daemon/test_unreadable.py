@@ -233,6 +233,7 @@ async def test_where_requests_stand_is_told_beside_what_cannot_be_read() -> None
     standings = await Watcher(store, LEDGER, ["a", "b", "r"]).look()
 
     assert [one.stage for one in standings] == [Stage.DONE, Stage.ORDERED, Stage.UNKNOWN]
+    assert standings[2].stage.final, "who waits for it would wait for ever"
     assert str(RECORD) in standings[2].detail
 
 
