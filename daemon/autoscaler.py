@@ -152,7 +152,10 @@ class Autoscaler:
         for lane, fleet, bounds in zip(
             lanes, seen, await self._targets(lanes, seen, dollars_per_hour), strict=True
         ):
-            self._busy_vcpus[lane.name] = bounds.busy_vcpus
+            if fleet.fault:
+                log.warning("compute_environment_unusable", lane=lane.name, cause=fleet.fault)
+            if not self.settings.autoscaler.dry_run:
+                self._busy_vcpus[lane.name] = bounds.busy_vcpus
             if (bounds.floor_vcpus, bounds.ceiling_vcpus) != (fleet.min_vcpus, fleet.max_vcpus):
                 await self._set(lane, bounds)
 

@@ -4,7 +4,7 @@ Whoever looks at the fleet adds what ran since somebody last did, at the rate se
 comes late, after a time without any daemon, adds no more than `GAP_MAX` of it. Days are UTC's.
 """
 
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from pydantic import AwareDatetime, Field
@@ -24,7 +24,6 @@ GAP_MAX = timedelta(hours=1)
 class Spent(Document):
     """The dollars of one day, until a moment of it."""
 
-    day: date
     dollars: float = Field(ge=0)
     until: AwareDatetime
 
@@ -41,7 +40,7 @@ class Spend:
         """Add what a fleet of that price cost since the last look; the sum of today."""
         uri = self._ledger.spent(now.date().isoformat())
         found = await self._store.get_with_etag(uri)
-        before = Spent(day=now.date(), dollars=0.0, until=now)
+        before = Spent(dollars=0.0, until=now)
         if found is not None:
             try:
                 before = Spent.read(found[0], uri)
@@ -49,7 +48,6 @@ class Spend:
                 tell_unreadable(error, self._metrics)
         hours = min(max(now - before.until, timedelta()), GAP_MAX) / timedelta(hours=1)
         spent = Spent(
-            day=now.date(),
             dollars=before.dollars + dollars_per_hour * hours,
             until=max(now, before.until),
         )

@@ -236,10 +236,11 @@ async def test_when_batch_says_no_the_next_tick_tries_again() -> None:
 
 
 async def test_a_dry_run_sets_nothing() -> None:
-    yard = Yard(dry_run=True)
+    yard = Yard(dry_run=True, dollars_per_hour_max=XLARGE_DOLLARS)
     yard.services.send("a")
     await yard.tick()
     assert yard.bounds == []
+    assert yard.core.autoscaler.slots(yard.lane) == 20, "the planner is held back all the same"
 
 
 async def test_an_environment_that_is_not_there_hinders_no_other() -> None:
