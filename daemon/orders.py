@@ -30,7 +30,7 @@ from daemon.ports import (
     Throttled,
     Unavailable,
 )
-from daemon.request import Hints
+from daemon.request import Hints, Rejected, Request, parse
 from daemon.settings import Settings
 from daemon.unreadable import tell_unreadable
 from neuron_worker.contract import Ledger, Order, S3Uri, Shard, UnreadableDocument
@@ -320,11 +320,23 @@ class Orders:
                     "message_not_in_order", order_id=order.order_id, request_id=item.request_id
                 )
                 continue
+            request = _asked(message.body)
             yield Owed(
                 item=item,
                 profile=order.profile,
-                hints=Hints(),
+                hints=request.hints() if request else Hints(),
                 held_since=order.created_at,
                 messages={message.message_id: message},
+                priority=request.priority if request else 0,
+                deadline=request.deadline if request else None,
                 order_id=order.order_id,
             )
+
+
+def _asked(body: str) -> Request | None:
+    """What a message asked for; None where another version of the daemon understood it."""
+    try:
+        requests = parse(body)
+    except Rejected:
+        return None
+    return requests[0] if len(requests) == 1 else None

@@ -78,6 +78,19 @@ async def test_a_copy_raises_the_priority_and_brings_the_deadline_nearer() -> No
     assert (b.priority, b.deadline and b.deadline.hour) == (0, 9)
 
 
+async def test_whoever_adopts_an_order_knows_how_its_requests_were_asked_for() -> None:
+    services = Services()
+    services.send("a", priority=3, deadline="2026-01-01T09:00:00Z", duration_seconds=77)
+    core = Core(services)
+    await core.take()
+    await core.place("a")
+    other = Core(services, "other")
+    await other.orders.adopt()
+    [owed] = other.outstanding.ordered()
+    assert (owed.priority, owed.deadline and owed.deadline.hour) == (3, 9)
+    assert owed.hints.duration_seconds == 77
+
+
 async def test_a_slot_is_taken_until_all_of_its_shard_is_settled() -> None:
     shop = await Shop().order("a b", "c", "d", "e")
     assert shop.core.orders.slots_taken(LANE) == 4
