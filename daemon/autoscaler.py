@@ -25,7 +25,7 @@ from daemon.estimator import Estimator
 from daemon.lanes import Lane
 from daemon.metrics import Metrics
 from daemon.outstanding import Outstanding
-from daemon.planner import shortest_shard_seconds
+from daemon.planner import dollars_per_audio_hour, shortest_shard_seconds
 from daemon.ports import Batch, Fleet, Queue, ServiceError
 from daemon.request import Hints
 from daemon.settings import AutoscalerSettings, Settings
@@ -202,8 +202,10 @@ class Autoscaler:
         return targets
 
     def _work_seconds(self, lane: Lane, waiting: int) -> float:
-        """Core-seconds that are owed on a lane; what waits in the queue is of the usual profile."""
-        if self.settings.lane_for(lane.profile) != lane:
+        """Core-seconds that are owed, on the cheapest lane of their profile: the planner's first
+        choice. What waits in the queue is of the usual profile. Others Batch scales by itself.
+        """
+        if self._cheapest(lane.profile) != lane:
             return 0.0
         costs = self.estimator.costs(lane.name)
         owed = [*self.outstanding.held(), *self.outstanding.ordered()]
@@ -215,6 +217,16 @@ class Autoscaler:
         if lane.profile == self.settings.default_profile:
             work_seconds += waiting * costs.of_request(self.estimator.audio_seconds(Hints()))
         return work_seconds
+
+    def _cheapest(self, profile: str) -> Lane:
+        return min(
+            (lane for lane in self.settings.lanes if lane.profile == profile),
+            key=lambda lane: dollars_per_audio_hour(
+                lane.slot_dollars_per_hour,
+                self.estimator.costs(lane.name),
+                self.estimator.lost_share(lane.name),
+            ),
+        )
 
     async def _set(self, lane: Lane, bounds: Bounds) -> None:
         told = {"min_vcpus": bounds.floor_vcpus, "max_vcpus": bounds.ceiling_vcpus}

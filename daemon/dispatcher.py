@@ -283,7 +283,7 @@ class Dispatcher:
             slots=slots,
             taken=self._orders.slots_taken(lane.name),
             requests_max={Gate.OPEN: math.inf, Gate.PROBE: PROBE_REQUESTS, Gate.SHUT: 0}[gate],
-            slot_dollars_per_hour=lane.dollars_per_hour / lane.instance.cores,
+            slot_dollars_per_hour=lane.slot_dollars_per_hour,
             starved=self._orders.is_starved(lane.name, slots),
             lost_share=self._estimator.lost_share(lane.name),
         )

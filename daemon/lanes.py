@@ -46,6 +46,11 @@ class Lane(Document):
         return self.instance_dollars_per_hour or self.instance.dollars_per_hour
 
     @property
+    def slot_dollars_per_hour(self) -> float:
+        """The price of one core."""
+        return self.dollars_per_hour / self.instance.cores
+
+    @property
     def instances_max(self) -> int:
         """How many instances are below the ceiling."""
         return self.max_vcpus // self.instance.vcpus

@@ -31,6 +31,12 @@ LOOKAHEAD_SHARE = 0.5
 """Of a lane's slots: so many shards may wait for one, so that none is idle between two orders."""
 
 
+def dollars_per_audio_hour(slot_dollars_per_hour: float, costs: Costs, lost_share: float) -> float:
+    """What an hour of audio costs on a lane, work that is lost with instances included."""
+    dollars = slot_dollars_per_hour * costs.per_audio_second
+    return dollars / (1 - min(lost_share, LOST_SHARE_MAX))
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A held request as the planner sees it; `audio_seconds` is what is expected.
@@ -76,8 +82,9 @@ class LaneView:
     def preference(self) -> tuple[bool, float]:
         """The smaller, the better: one that has instances, then by the dollars of an audio hour."""
         unavailable = self.starved or not self.requests_max
-        dollars = self.slot_dollars_per_hour * self.costs.per_audio_second
-        return unavailable, dollars / (1 - min(self.lost_share, LOST_SHARE_MAX))
+        return unavailable, dollars_per_audio_hour(
+            self.slot_dollars_per_hour, self.costs, self.lost_share
+        )
 
     @property
     def free(self) -> int:

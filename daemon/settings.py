@@ -218,10 +218,6 @@ class Settings(BaseSettings):
         """The profiles that some lane runs."""
         return frozenset(lane.profile for lane in self.lanes)
 
-    def lane_for(self, profile: str) -> Lane:
-        """The lane that runs a profile: the first one listed."""
-        return next(lane for lane in self.lanes if lane.profile == profile)
-
     def lane_named(self, name: str) -> Lane:
         """The lane of that name. `SettingsError` when an order names one that is gone."""
         for lane in self.lanes:

@@ -152,6 +152,17 @@ async def test_what_is_held_and_what_runs_is_work_and_bounds_are_set_once() -> N
     assert yard.bounds == [(4 * wanted_instances(yard.lane, 300 * 12.5, 570), 40)]
 
 
+async def test_instances_boot_where_the_planner_will_order_from() -> None:
+    yard = Yard()
+    listed = yard.lane.model_dump()
+    dear = listed | {"name": "dear", "compute_environment": "dear", "instance_dollars_per_hour": 9}
+    core = Core(yard.services, "other", batch=yard.batch, lanes=[dear, listed])
+    yard.batch.fleet["dear"] = Fleet(0, 40, 0)
+    yard.services.send()
+    await core.autoscaler.tick()
+    assert yard.batch.bounds == [(LANE, 4, 40)]
+
+
 async def test_without_work_a_lane_is_warm_for_a_while_and_then_has_no_floor() -> None:
     yard = Yard(keep_warm_seconds=100)
     yard.services.send("a")
