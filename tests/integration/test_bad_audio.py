@@ -103,6 +103,7 @@ def test_every_bad_one_is_a_dead_letter_and_the_daemon_is_idle_and_well(
     wait_until("all messages are gone", lambda: cloud.depth() == (0, 0))
 
     assert reasons == expected
-    assert daemon.metric("whisper_fleet_requests_settled_total", fate="finish") == 2
+    settled = "whisper_fleet_requests_settled_total"
+    wait_until("both are counted", lambda: daemon.metric(settled, fate="finish") == 2)
     assert daemon.metric("whisper_fleet_requests_retried_total") == 0
     assert daemon.get("/healthz") == (200, "ok")

@@ -28,9 +28,10 @@ def test_malformed_messages_are_answered_and_the_daemon_goes_on(
     assert {letter["body"]: letter["reason"] for letter in letters} == bodies
     assert all(letter["detail"] and letter["message_id"] for letter in letters)
     wait_until("their messages are gone", lambda: cloud.depth() == (0, 0))
-    assert daemon.metric("whisper_fleet_messages_rejected_total") == len(bodies)
+    rejected = "whisper_fleet_messages_rejected_total"
+    wait_until("all are counted", lambda: daemon.metric(rejected) == len(bodies))
     for reason in set(bodies.values()):
-        assert daemon.event("message_rejected", reason=reason)
+        wait_until(f"{reason} is told", lambda: daemon.event("message_rejected", reason=reason))  # noqa: B023
     assert daemon.get("/healthz") == (200, "ok")
     assert daemon.get("/readyz") == (200, "ok")
     still_works(cloud)
@@ -46,7 +47,8 @@ def test_a_signed_address_reaches_neither_the_log_nor_the_reasons(
     assert "https://recordings.s3.amazonaws.com/a.wav?REDACTED" in letter["detail"]
     assert SIGNATURE in letter.pop("body"), "the body is kept as it came"
     assert SIGNATURE not in str(letter)
-    assert daemon.event("message_rejected", message_id=letter["message_id"])
+    told = {"message_id": letter["message_id"]}
+    wait_until("it is told", lambda: daemon.event("message_rejected", **told))
     assert SIGNATURE not in str(daemon.log)
 
 
@@ -58,7 +60,7 @@ def test_the_largest_message_that_sqs_takes_is_a_dead_letter_with_its_whole_body
 
     [letter] = wait_until("its dead letter is there", cloud.dead_letters)
     assert letter == {"body": body}, "no byte is left for a reason"
-    assert daemon.event("message_rejected", reason="too_large")
+    wait_until("it is told", lambda: daemon.event("message_rejected", reason="too_large"))
 
 
 def still_works(cloud: Cloud) -> None:
