@@ -7,7 +7,7 @@ code than 137. What a report says is in hand counts only for the attempt that wr
 have tried again, and failed before the worker's first word.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -137,6 +137,37 @@ def in_hand(report: ShardReport | None, end: JobEnd) -> set[str]:
     if report is None or report.job_attempt < end.attempts:
         return set()
     return {one.request_id for one in report.in_hand}
+
+
+_DECISIVE = (
+    OutcomeKind.DONE,
+    OutcomeKind.BAD_INPUT,
+    OutcomeKind.CRASHED,
+    OutcomeKind.TRANSIENT,
+    OutcomeKind.INFRASTRUCTURE,
+)
+"""Of the outcomes of a recording's ranges, the first of these kinds is that of the recording."""
+
+
+def is_decided(outcome: Outcome) -> bool:
+    """Whether what became of one range says what becomes of the recording, whatever the others."""
+    return outcome.kind in (OutcomeKind.DONE, OutcomeKind.BAD_INPUT)
+
+
+def end_of_ranges(outcomes: Sequence[Outcome]) -> Outcome:
+    """What became of a recording, given the outcomes of all of its ranges."""
+    decisive = [one for one in outcomes if one.kind in _DECISIVE]
+    if decisive:
+        return min(decisive, key=lambda one: _DECISIVE.index(one.kind))
+    # Each one's worker missed another range: of two that end together, one must see both.
+    reason = Reason.INTERRUPTED
+    return outcomes[-1].model_copy(
+        update={
+            "kind": reason.kind,
+            "reason": reason,
+            "detail": "all ranges were transcribed, but not joined",
+        }
+    )
 
 
 def end_of_shard(

@@ -260,6 +260,8 @@ class Dispatcher:
                 alone=owed.alone,
                 priority=owed.priority,
                 deadline=owed.deadline,
+                ranges=owed.ranges,
+                sequential=owed.item.options.condition_on_previous,
             )
             for owed in held
         ]

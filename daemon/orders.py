@@ -7,7 +7,7 @@ every order in the ledger's `open/` has a job, or gets one by `drive`, and never
 
 import asyncio
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -33,7 +33,7 @@ from daemon.ports import (
 from daemon.request import Hints, Rejected, Request, parse
 from daemon.settings import Settings
 from daemon.unreadable import tell_unreadable
-from neuron_worker.contract import Ledger, Order, S3Uri, Shard, UnreadableDocument
+from neuron_worker.contract import Ledger, Order, Range, S3Uri, Shard, UnreadableDocument
 
 log = structlog.get_logger()
 
@@ -102,7 +102,9 @@ class Orders:
         opened = OpenOrder(order, written=False, shard_seconds=plan.shard_seconds)
         self._open[order.order_id] = opened
         for item in order.items():
-            self.outstanding.move(self._held(item.request_id), order.order_id)
+            owed = self._held(item.request_id)
+            owed.ranges = item.range.count if item.range else None
+            self.outstanding.move(owed, order.order_id)
         self.breakers.ordered(order.lane, order.order_id)
         getting_on()
         async with opened.turn:
@@ -298,7 +300,9 @@ class Orders:
             profile=plan.profile,
             lane=lane.name,
             created_at=now,
-            shards=tuple(
+            shards=_ranges(plan, owed)
+            if plan.is_cut
+            else tuple(
                 Shard(items=tuple(owed[request_id].item for request_id in shard))
                 for shard in plan.shards
             ),
@@ -322,15 +326,23 @@ class Orders:
                 continue
             request = _asked(message.body)
             yield Owed(
-                item=item,
+                item=item.model_copy(update={"range": None}),
                 profile=order.profile,
                 hints=request.hints() if request else Hints(),
                 held_since=order.created_at,
                 messages={message.message_id: message},
                 priority=request.priority if request else 0,
                 deadline=request.deadline if request else None,
+                ranges=item.range.count if item.range else None,
                 order_id=order.order_id,
             )
+
+
+def _ranges(plan: Plan, owed: Mapping[str, Owed]) -> tuple[Shard, ...]:
+    """A shard for each range of the plan's only request."""
+    [one] = owed.values()
+    parts = (Range(number=number, count=len(plan.shards)) for number in range(len(plan.shards)))
+    return tuple(Shard(items=(one.item.model_copy(update={"range": part}),)) for part in parts)
 
 
 def _asked(body: str) -> Request | None:

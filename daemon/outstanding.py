@@ -30,6 +30,8 @@ class Owed:
     alone: bool = False
     priority: int = 0
     deadline: datetime | None = None
+    ranges: int | None = None
+    """Into how many its recording was cut, if it was."""
     order_id: str | None = None
 
     @property
@@ -106,6 +108,7 @@ class Outstanding:
             self._characters += owed.characters - sum(len(m.body) for m in received.values())
             for message in received.values():
                 self.join(known, message)
+            known.ranges = owed.ranges
             self.move(known, owed.order_id)
         elif request_id not in self._finished:
             self.admit(owed)

@@ -10,8 +10,9 @@ too long, or when the cheaper one has no instances to give.
 A shard is as short as may be for its start-up to stay a small share of what is paid for, and longer
 where there is more work than slots; so the last ones are short, and all slots end together. The
 number of shards is even, because a chip has two cores and pays for both, and they end together (see
-`packing`). A request that must run alone gets a shard of its own. Invariant: every request is in
-one shard of one plan, or stays held.
+`packing`). A request that must run alone gets a shard of its own. A recording so long that others
+would wait for its shard is cut: it gets an order of its own, with a range of it in each shard.
+Invariant: every request is in one shard of one plan, or cut in one plan, or stays held.
 """
 
 import math
@@ -42,7 +43,8 @@ class Candidate:
     """A held request as the planner sees it; `audio_seconds` is what is expected.
 
     Of two requests, the one with the higher priority goes first, but each `aging_seconds` of
-    waiting count as one more. A `deadline` is when the transcript is wanted.
+    waiting count as one more. A `deadline` is when the transcript is wanted. What was cut before is
+    cut into as many `ranges` again, of which some may be done; what is `sequential` never is.
     """
 
     request_id: str
@@ -53,6 +55,8 @@ class Candidate:
     alone: bool = False
     priority: int = 0
     deadline: datetime | None = None
+    ranges: int | None = None
+    sequential: bool = False
 
     def is_ready(self, now: datetime) -> bool:
         """Whether it need not wait any longer before it is tried again."""
@@ -102,12 +106,16 @@ class LaneView:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One order to be: request ids by shard, and the core-seconds each shard should take."""
+    """One order to be: request ids by shard, and the core-seconds each shard should take.
+
+    All shards of one that `is_cut` are ranges of the same request.
+    """
 
     profile: str
     lane: str
     shards: tuple[tuple[str, ...], ...]
     shard_seconds: tuple[float, ...]
+    is_cut: bool = False
 
 
 def plan(
@@ -178,6 +186,35 @@ def shards(
     )
 
 
+def ranges(
+    candidates: Sequence[Candidate], seconds: float, lane: LaneView, settings: PlannerSettings
+) -> dict[str, int]:
+    """Into how many ranges, an even number, recordings are cut that others would wait for.
+
+    Ranges cost starts of jobs. They are worth it where the shards that end sooner would wait for
+    longer than the starts of a pair of jobs take.
+    """
+    counts = {one.request_id: one.ranges for one in candidates if one.ranges is not None}
+    left = sorted(
+        (one for one in candidates if one.request_id not in counts),
+        key=lambda one: -one.audio_seconds,
+    )
+    total_seconds = sum(lane.costs.of_request(one.audio_seconds) for one in left)
+    for longest in left:
+        most = int(longest.audio_seconds / settings.range_min_seconds) // 2 * 2
+        most = min(most, settings.order_shards_max)
+        if longest.sequential or most < 2:
+            continue
+        weight = lane.costs.of_request(longest.audio_seconds)
+        shards_to_be = 2 * max(1, round(total_seconds / seconds / 2))
+        idle_seconds = shards_to_be * weight - total_seconds
+        if idle_seconds <= 2 * lane.costs.per_job:
+            break
+        counts[longest.request_id] = min(2 * math.ceil(weight / seconds / 2), most)
+        total_seconds -= weight
+    return counts
+
+
 def _urgency(candidate: Candidate, settings: PlannerSettings, now: datetime) -> tuple[float, ...]:
     """The smaller, the sooner: a deadline that presses, then priority and waiting, then age."""
     presses = _presses(candidate, settings, now)
@@ -241,10 +278,25 @@ def _orders(
     candidates: Sequence[Candidate], seconds: float, lane: LaneView, settings: PlannerSettings
 ) -> list[Plan]:
     """At most `order_requests_max` requests each, and no order of one beside a full one."""
-    if not candidates:
-        return []
-    parts = math.ceil(len(candidates) / settings.order_requests_max)
-    return [_order(candidates[number::parts], seconds, lane, settings) for number in range(parts)]
+    counts = ranges(candidates, seconds, lane, settings)
+    cut = [candidate for candidate in candidates if candidate.request_id in counts]
+    whole = [candidate for candidate in candidates if candidate.request_id not in counts]
+    parts = math.ceil(len(whole) / settings.order_requests_max)
+    return [
+        *(_cut_order(one, counts[one.request_id], lane) for one in cut),
+        *(_order(whole[number::parts], seconds, lane, settings) for number in range(parts)),
+    ]
+
+
+def _cut_order(candidate: Candidate, count: int, lane: LaneView) -> Plan:
+    of_range = lane.costs.of_shard(1, candidate.audio_seconds / count)
+    return Plan(
+        lane.profile,
+        lane.name,
+        ((candidate.request_id,),) * count,
+        (of_range,) * count,
+        is_cut=True,
+    )
 
 
 def _order(

@@ -4,16 +4,18 @@ A worker reports a request only after its transcript is in S3, and ends only aft
 So Batch is asked first and the reports are read afterwards: what a report of an ended job does not
 name will never be named, and `blame` decides what became of it. Stateless but for the etags that
 save reading a report twice; every round may be repeated. Only one works on an order at a time, and
-nobody waits for that one.
+nobody waits for that one. A recording that is cut is settled by the range that is done last, or at
+once if it is bad; else when all its ranges have ended, for until then they are at work on it.
 """
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 import structlog
 
-from daemon.blame import LOST, cause_of, end_of_shard
+from daemon.blame import LOST, cause_of, end_of_ranges, end_of_shard, is_decided
 from daemon.breaker import Breakers
 from daemon.clock import Clock
 from daemon.estimator import Estimator
@@ -25,7 +27,14 @@ from daemon.outstanding import Outstanding
 from daemon.ports import Batch, Job, JobEnd, JobStatus, Store
 from daemon.settle import Settlement
 from daemon.unreadable import tell_unreadable
-from neuron_worker.contract import Ledger, OutcomeKind, Reason, ShardReport, UnreadableDocument
+from neuron_worker.contract import (
+    Ledger,
+    Outcome,
+    OutcomeKind,
+    Reason,
+    ShardReport,
+    UnreadableDocument,
+)
 
 log = structlog.get_logger()
 
@@ -98,8 +107,12 @@ class Reconciler:
                 return
             opened.begun = opened.begun or (job is not None and job.begun)
             await self._settle_reported(opened)
-            for shard_index, end in (await self._newly_ended(opened, job)).items():
-                await self._settle_ended(opened, shard_index, end)
+            ends = await self._newly_ended(opened, job)
+            if opened.order.is_cut:
+                await self._settle_ranges(opened, ends)
+            else:
+                for shard_index, end in ends.items():
+                    await self._settle_ended(opened, shard_index, end)
             over = job.status.ended if job else len(opened.ended_shards) == len(opened.order.shards)
             if over and not self.outstanding.in_order(opened.order.order_id):
                 await self.orders.close(opened)
@@ -121,15 +134,23 @@ class Reconciler:
                 if report is not None:
                     if index not in opened.report_etags:
                         self.breakers.began(opened.order.lane)
-                    await self.settlement.settle(report.outcomes, opened.order.lane, opened.job_of)
+                    await self._settle(opened, report.outcomes)
                     self._learn(opened, index, report)
                     opened.report_etags[index] = etags[index]
+
+    async def _settle(self, opened: OpenOrder, outcomes: Sequence[Outcome]) -> None:
+        order = opened.order
+        if order.is_cut:
+            outcomes = [*filter(is_decided, outcomes)]
+        await self.settlement.settle(outcomes, order.lane, opened.job_of)
 
     def _learn(self, opened: OpenOrder, shard_index: int, report: ShardReport) -> None:
         """What a shard took, if one worker did all of it and nothing else."""
         order = opened.order
         items = order.shards[shard_index].items if shard_index < len(order.shards) else ()
-        done = [one for one in report.outcomes if one.kind is OutcomeKind.DONE]
+        # Who joins ranges tells of the whole recording, not of its work.
+        kind = OutcomeKind.RANGE_DONE if order.is_cut else OutcomeKind.DONE
+        done = [one for one in report.outcomes if one.kind is kind]
         whole = {one.request_id for one in done} == {item.request_id for item in items}
         began_at = report.began_at
         if shard_index in opened.learned_shards or not whole or began_at is None:
@@ -152,14 +173,34 @@ class Reconciler:
 
     async def _settle_left(self, opened: OpenOrder, shard_index: int, end: JobEnd) -> None:
         order = opened.order
-        report = await self._report(opened, shard_index)
-        outcomes = end_of_shard(order, shard_index, report, end, self.clock())
-        reported = report.outcomes if report else ()
-        await self.settlement.settle((*reported, *outcomes), order.lane, opened.job_of)
+        report, outcomes = await self._outcomes(opened, shard_index, end)
+        await self.settlement.settle(outcomes, order.lane, opened.job_of)
         # Only now: a shard that is settled a second time has failed once.
+        self._note_failure(opened, report, end)
+
+    async def _settle_ranges(self, opened: OpenOrder, ends: Mapping[int, JobEnd]) -> None:
+        """Settle a recording whose ranges have all ended, if none of them did."""
+        if ends and self.outstanding.in_order(opened.order.order_id):
+            found = [await self._outcomes(opened, index, end) for index, end in ends.items()]
+            outcome = end_of_ranges([one for _, outcomes in found for one in outcomes])
+            await self.settlement.settle([outcome], opened.order.lane, opened.job_of)
+            for (report, _), end in zip(found, ends.values(), strict=True):
+                self._note_failure(opened, report, end)
+        opened.ended_shards.update(ends)
+
+    async def _outcomes(
+        self, opened: OpenOrder, shard_index: int, end: JobEnd
+    ) -> tuple[ShardReport | None, Sequence[Outcome]]:
+        """The report of an ended shard, and what became of its requests."""
+        report = await self._report(opened, shard_index)
+        outcomes = end_of_shard(opened.order, shard_index, report, end, self.clock())
+        return report, (*(report.outcomes if report else ()), *outcomes)
+
+    def _note_failure(self, opened: OpenOrder, report: ShardReport | None, end: JobEnd) -> None:
+        """Tell the lane's breaker of a worker that ended without a word."""
         cause = cause_of(end)
         if report is None and cause.suspect is not Reason.INTERRUPTED:
-            self.breakers.failed(order.lane, order.order_id, cause.words)
+            self.breakers.failed(opened.order.lane, opened.order.order_id, cause.words)
 
     async def _report(self, opened: OpenOrder, shard_index: int) -> ShardReport | None:
         """What a worker has said; one that cannot be read says nothing but that it began."""
@@ -176,7 +217,10 @@ class Reconciler:
             )
 
     async def _newly_ended(self, opened: OpenOrder, job: Job | None) -> dict[int, JobEnd]:
-        """How each shard ended that has ended since the last round, by shard index."""
+        """How each shard ended that has ended since the last round, by shard index.
+
+        Ranges of a recording end together.
+        """
         every_shard = range(len(opened.order.shards))
         if job is None:
             if not self._is_lost(opened):
@@ -185,6 +229,8 @@ class Reconciler:
             ends = dict.fromkeys(every_shard, LOST)
         elif job.status is JobStatus.SUCCEEDED:
             ends = dict.fromkeys(every_shard, job.end)
+        elif opened.order.is_cut and not job.status.ended:
+            ends = {}
         elif len(opened.order.shards) == 1:
             ends = {0: job.end} if job.status.ended else {}
         elif job.children.get(JobStatus.FAILED, 0) > len(opened.ended_shards):

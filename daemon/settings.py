@@ -98,6 +98,7 @@ class PlannerSettings(_Table):
     startup_share: float = Field(default=0.05, gt=0, lt=1)
     shard_min_seconds: float = Field(default=120, gt=0)
     shard_max_seconds: float = Field(default=1_800, gt=0)
+    range_min_seconds: float = Field(default=600, ge=60)
     order_shards_max: int = Field(default=200, ge=2, le=ARRAY_SIZE_MAX)
     order_requests_max: int = Field(default=1_000, ge=1, le=10_000)
     aging_seconds: float = Field(default=900, gt=0)

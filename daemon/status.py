@@ -5,7 +5,7 @@ asked for one message). `Watcher.look` costs two listings and a read per report 
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -103,7 +103,11 @@ class Watcher:
             item.request_id: Standing(item.request_id, Stage.ORDERED, order.order_id)
             for item in order.items()
         }
-        for report in await self._read_reports(order):
+        reports = await self._read_reports(order)
+        if order.is_cut:
+            [item] = order.items()
+            return {item.request_id: _of_ranges(item.request_id, order, reports)}
+        for report in reports:
             for outcome in report.outcomes:
                 done = outcome.kind is OutcomeKind.DONE
                 # What a failure leads to, only the record tells.
@@ -140,6 +144,24 @@ class Watcher:
                 self._reports[entry.uri] = (entry.etag, report)
             reports.append(report)
         return reports
+
+
+def _of_ranges(request_id: str, order: Order, reports: Sequence[ShardReport]) -> Standing:
+    """Of a recording that is cut: what its ranges have come to together."""
+    outcomes = [outcome for report in reports for outcome in report.outcomes]
+    done = next((one for one in outcomes if one.kind is OutcomeKind.DONE), None)
+    if done is not None:
+        return _with_outcome(done, Stage.DONE)
+    hands = [in_hand for report in reports for in_hand in report.in_hand]
+    ranges_seconds = sum(outcome.audio_seconds for outcome in outcomes)
+    lengths = [hand.audio_seconds for hand in hands if hand.audio_seconds is not None]
+    return Standing(
+        request_id,
+        Stage.RUNNING if hands or outcomes else Stage.ORDERED,
+        order.order_id,
+        seconds_done=ranges_seconds + sum(hand.seconds_done for hand in hands),
+        audio_seconds=max(lengths, default=None),
+    )
 
 
 def _by_record(record: Record) -> Standing:

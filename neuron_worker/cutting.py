@@ -178,3 +178,18 @@ def best_pause(ended: Sequence[Span], speaking_from: int, limit: int) -> int | N
     ]
     best = max(range(len(worths)), key=lambda index: worths[index], default=None)
     return best if best is not None and worths[best] > 0 else None
+
+
+def longest_pause(probabilities: Sequence[float]) -> tuple[int, bool]:
+    """The middle of the longest pause, the first of equals; without one, the least likely frame."""
+    best, run = Span(0, 0), 0
+    for frame, probability in enumerate([*probabilities, 1.0]):
+        if probability < SILENCE_THRESHOLD:
+            run += 1
+            continue
+        if run > best.end - best.start:
+            best = Span(frame - run, frame)
+        run = 0
+    if best.end - best.start >= PAUSE_MIN:
+        return (best.start + best.end) // 2, True
+    return min(range(len(probabilities)), key=probabilities.__getitem__), False

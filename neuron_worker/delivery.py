@@ -2,6 +2,7 @@
 
 First the transcripts, then the record that calls the request done, then the shard's report, and
 last the saved progress goes. Whatever is interrupted between two of them is only done once more.
+A range is saved, and only when it is the last one of its recording is there a transcript.
 """
 
 import time
@@ -18,11 +19,13 @@ from neuron_worker.contract import (
     OutcomeKind,
     Reason,
     Record,
+    S3Uri,
     TranscriptFormat,
     UnreadableDocument,
 )
 from neuron_worker.formats import CONTENT_TYPES, render
 from neuron_worker.in_hand import RequestFailed, RequestInHand
+from neuron_worker.joining import Ranges, joined, read_progress
 from neuron_worker.progress import Progress
 from neuron_worker.reporter import Reporter
 from neuron_worker.store import ChangedMeanwhile, Store, StoreError
@@ -66,6 +69,7 @@ class Delivery:
         self._order = order
         self._shard_index = shard_index
         self._reporter = reporter
+        self.ranges = Ranges(store, ledger)
         self._thread = ThreadPoolExecutor(1, "delivery")
         self._pending: list[Future[None]] = []
 
@@ -100,32 +104,32 @@ class Delivery:
             self._pending.append(self._thread.submit(self._reporter.progress, *moved))
         if time.monotonic() - request.progress_saved_at >= PROGRESS_SAVE_SECONDS:
             request.progress_saved_at = time.monotonic()
-            self._pending.append(self._thread.submit(self._save, request.progress()))
+            self._pending.append(self._thread.submit(self._save, request, request.progress()))
 
     def put_down(self, requests: list[RequestInHand]) -> None:
         """Save what is done of requests that are interrupted; none of them is in hand any more."""
         if not requests:
             return
         for request in requests:
-            if any(track.done for track in request.tracks):
-                self._pending.append(self._thread.submit(self._save, request.progress()))
+            if any(track.kept() for track in request.tracks):
+                self._pending.append(self._thread.submit(self._save, request, request.progress()))
             log.info("request_interrupted", request_id=request.item.request_id)
         self._pending.append(self._thread.submit(self._reporter.put_down))
 
     def saved(self, request: RequestInHand) -> Progress | None:
         """What an earlier attempt saved; None where nothing can be used."""
-        found = self._store.get(self._ledger.progress(request.item.request_id))
-        if found is None:
-            return None
-        try:
-            return Progress.model_validate_json(found[0])
-        except ValueError as error:
-            log.warning("progress_unreadable", request_id=request.item.request_id, cause=str(error))
-            return None
+        found = self._store.get(self._progress_of(request))
+        return read_progress(found[0], request.item) if found else None
 
-    def _save(self, progress: Progress) -> None:
+    def _progress_of(self, request: RequestInHand) -> S3Uri:
+        request_id, part = request.item.request_id, request.item.range
+        if part is None:
+            return self._ledger.progress(request_id)
+        return self._ledger.range(request_id, part.number, part.count)
+
+    def _save(self, request: RequestInHand, progress: Progress) -> None:
         try:
-            self._store.put(self._ledger.progress(progress.request_id), progress.to_json())
+            self._store.put(self._progress_of(request), progress.to_json())
         except StoreError as error:
             log.warning("progress_not_saved", request_id=progress.request_id, cause=str(error))
 
@@ -134,7 +138,11 @@ class Delivery:
             try:
                 if request.failure:
                     raise request.failure
-                transcript = request.transcript(model)
+                transcript = self._transcript(request, model)
+                if transcript is None:
+                    self._reporter.end(self._range_done(request))
+                    log.info("range_done")
+                    return
                 files = self._write_transcripts(request, transcript)
             except RequestFailed as failure:
                 log.warning("request_failed", reason=failure.reason, detail=str(failure))
@@ -163,6 +171,19 @@ class Delivery:
                 wall_seconds=outcome.wall_seconds,
                 warnings=outcome.warnings,
             )
+
+    def _transcript(self, request: RequestInHand, model: str) -> Transcript | None:
+        """None while other ranges of the recording are not done."""
+        item = request.item
+        if item.range is None:
+            return request.transcript(model)
+        try:
+            if request.range_done is not None:
+                self._store.put(self._progress_of(request), request.progress().to_json())
+            parts = self.ranges.all_done(item, request.fingerprint)
+        except StoreError as error:
+            raise RequestFailed(error.reason, str(error)) from error
+        return joined(item, parts, model) if parts else None
 
     def _write_transcripts(
         self, request: RequestInHand, transcript: Transcript
@@ -198,7 +219,9 @@ class Delivery:
                 return True
 
     def _forget_progress(self, request: RequestInHand) -> None:
-        if request.saved or request.progress_saved_at > request.started:
+        if request.item.range:
+            self.ranges.forget(request.item)
+        elif request.saved or request.progress_saved_at > request.started:
             try:
                 self._store.delete(self._ledger.progress(request.item.request_id))
             except StoreError as error:
@@ -215,6 +238,22 @@ class Delivery:
                 "language": transcript.language,
                 "warnings": transcript.warnings,
             }
+        )
+
+    def _range_done(self, request: RequestInHand) -> Outcome:
+        # One that an earlier attempt did has taken nothing now.
+        done = request.range_done
+        heard = (
+            {}
+            if done is None
+            else {
+                "audio_seconds": round(max(0.0, done.end_seconds - done.start_seconds), 3),
+                "speech_seconds": round(done.speech_seconds, 3),
+                "warnings": done.warnings,
+            }
+        )
+        return self._outcome(request, None, "").model_copy(
+            update={"kind": OutcomeKind.RANGE_DONE, **heard}
         )
 
     def _outcome(self, request: RequestInHand, reason: Reason | None, detail: str) -> Outcome:

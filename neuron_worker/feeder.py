@@ -7,6 +7,8 @@ is long, across recordings, so that memory stays bounded however long they are.
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
 from queue import Empty, Full, Queue
 from typing import Self
 
@@ -14,9 +16,11 @@ import structlog
 
 from neuron_worker.audio import AudioError, Decoder
 from neuron_worker.audio import Recording as Audio
-from neuron_worker.contract import Channels, Reason, S3Uri
+from neuron_worker.audio.blocks import Block
+from neuron_worker.contract import Channels, Range, Reason, S3Uri
 from neuron_worker.in_hand import RequestFailed, RequestInHand, Track
-from neuron_worker.progress import Progress, fingerprint
+from neuron_worker.progress import Progress, RangeDone, fingerprint
+from neuron_worker.ranges import Bounds, RangeReader
 from neuron_worker.speech import SpeechCutter, Window
 from neuron_worker.stop import Stop
 from neuron_worker.store import Store, StoreError
@@ -36,6 +40,10 @@ POLL_SECONDS = 0.2
 """How soon a thread that waits for the other one notices that it is told to stop."""
 
 
+Agree = Callable[[RequestInHand, int, float, float], tuple[float, float]]
+"""Asked where a range begins; see `ranges.RangeReader`."""
+
+
 class Stopped(Exception):
     """The worker was told to stop."""
 
@@ -53,6 +61,7 @@ class Feeder:
         transcriber: Transcriber,
         requests: Iterator[RequestInHand],
         progress: Callable[[RequestInHand], Progress | None],
+        agree: Agree = lambda _, __, end_seconds, start_seconds: (end_seconds, start_seconds),
         audio_max_seconds: float,
         whole: Callable[[RequestInHand], None],
         stop: Stop,
@@ -61,6 +70,7 @@ class Feeder:
         self._transcriber = transcriber
         self._requests = requests
         self._progress = progress
+        self._agree = agree
         self._audio_max_seconds = audio_max_seconds
         self._whole = whole
         self._stop = stop
@@ -145,35 +155,87 @@ class Feeder:
     def _read(self, request: RequestInHand, decoder: Decoder) -> None:
         item = request.item
         self._transcriber.check(item.options)
-        separate = item.options.channels is Channels.SEPARATE
-        with (
-            self._store.open(S3Uri.parse(item.audio), item.audio_version) as file,
-            decoder.open(
-                file, max_seconds=self._audio_max_seconds, separate_channels=separate
-            ) as audio,
-        ):
+        with self._store.open(S3Uri.parse(item.audio), item.audio_version) as file:
             request.fingerprint = fingerprint(item, file.etag, self._transcriber.revision)
             saved = self._progress(request)
             if saved and saved.fingerprint == request.fingerprint:
                 request.saved = saved
                 log.info("request_resumed", windows=len(saved.windows), request_id=item.request_id)
-            request.facts = audio.facts
-            self._cut(request, audio)
-            request.facts = audio.facts
+            opened = partial(
+                decoder.open,
+                file,
+                max_seconds=self._audio_max_seconds,
+                separate_channels=item.options.channels is Channels.SEPARATE,
+            )
+            if item.range is None:
+                with opened() as audio:
+                    request.facts = audio.facts
+                    self._cut(request, audio.blocks())
+                    request.facts = audio.facts
+            elif request.saved is None or request.saved.range_done is None:
+                self._read_range(request, item.range, opened)
 
-    def _cut(self, request: RequestInHand, audio: Audio) -> None:
-        ahead: dict[int, Window] = {}
+    def _read_range(
+        self,
+        request: RequestInHand,
+        part: Range,
+        opened: Callable[..., AbstractContextManager[Audio]],
+    ) -> None:
+        with opened() as audio:
+            request.facts = audio.facts
+            bounds = Bounds.of(part, audio.facts.container_seconds)
+            if not bounds.read_from:
+                self._read_between(request, part, bounds, audio)
+                return
+            self._open(request, bounds.read_from, audio)
+        with opened(start_seconds=bounds.read_from) as audio:
+            self._read_between(request, part, bounds, audio)
+
+    def _open(self, request: RequestInHand, until_seconds: float, audio: Audio) -> None:
+        """Have the recording's first windows heard: a range speaks the language that they do."""
         for block in audio.blocks():
             request.tracks = request.tracks or self._tracks(request, len(block))
+            wanting = [track for track in request.tracks if track.lacks_votes]
+            if not wanting or audio.facts.seconds > until_seconds:
+                break
             for track, samples in zip(request.tracks, block, strict=True):
+                for window in track.cutter.push(samples) if track in wanting else ():
+                    if track.lacks_votes and window.end_seconds <= until_seconds:
+                        self._hand_over(track, window)
+                        track.opening = track.windows
+
+    def _read_between(
+        self, request: RequestInHand, part: Range, bounds: Bounds, audio: Audio
+    ) -> None:
+        reader = RangeReader(audio, part, bounds, partial(self._agree, request))
+        self._cut(request, reader.blocks(), lambda: reader.begins_at)
+        request.facts = audio.facts
+        request.range_done = RangeDone(
+            start_seconds=reader.begins_at,
+            end_seconds=reader.ends_at,
+            speech_seconds=sum(track.cutter.speech_seconds for track in request.tracks),
+            tracks=len(request.tracks),
+            warnings=audio.facts.warnings,
+        )
+
+    def _cut(
+        self,
+        request: RequestInHand,
+        blocks: Iterator[Block],
+        begins_at: Callable[[], float] = lambda: 0.0,
+    ) -> None:
+        """Cut windows, and hand over each once the next one, or the end, is there."""
+        for number, block in enumerate(blocks):
+            request.tracks = request.tracks or self._tracks(request, len(block))
+            for track, samples in zip(request.tracks, block, strict=True):
+                if number == 0:
+                    track.cutter = SpeechCutter(begins_at())
                 for window in track.cutter.push(samples):
-                    self._hand_over(track, ahead.pop(track.number, None), last=False)
-                    ahead[track.number] = window
+                    self._hand_over(track, window)
         for track in request.tracks:
             for window in track.cutter.finish():
-                self._hand_over(track, ahead.pop(track.number, None), last=False)
-                ahead[track.number] = window
-            self._hand_over(track, ahead.pop(track.number, None), last=True)
+                self._hand_over(track, window)
+            self._hand_over(track, None)
 
     def _tracks(self, request: RequestInHand, count: int) -> list[Track]:
         """One for the mix or for a mono recording, else one for each channel."""
@@ -186,6 +248,8 @@ class Feeder:
                 done = [window for window in saved.windows if window.track == number]
                 track.done = {window.index: window for window in done}
                 if done:
+                    if saved.openings:
+                        track.windows = track.opening = saved.openings[number]
                     language, probability = done[0].language, done[0].language_probability
                     texts = [window.segments for window in done]
                     self._transcriber.resume(recording, language, probability, texts)
@@ -193,13 +257,19 @@ class Feeder:
             tracks.append(track)
         return tracks
 
-    def _hand_over(self, track: Track, window: Window | None, *, last: bool) -> None:
-        """Put a window into the queue, unless it was transcribed before."""
-        if window is None:
+    def _hand_over(self, track: Track, window: Window | None) -> None:
+        """Put the window before this one into the queue, unless it was transcribed before.
+
+        It is the last one if none comes after it.
+        """
+        ready, track.ahead = track.ahead, window
+        if window is not None:
+            track.windows += 1
+        if ready is None:
             return
-        index, track.windows = track.windows, track.windows + 1
+        index, last = track.windows - (1 if window is None else 2), window is None
         if index not in track.done:
-            self._put(self._transcriber.utterance(track.recording, index, window, last=last))
+            self._put(self._transcriber.utterance(track.recording, index, ready, last=last))
 
     def _put(
         self, what: Utterance | RequestInHand | BaseException | None, *, at_the_end: bool = False

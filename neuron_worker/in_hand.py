@@ -7,8 +7,8 @@ from itertools import pairwise
 
 from neuron_worker.audio import AudioFacts
 from neuron_worker.contract import Reason, Record, WorkItem
-from neuron_worker.progress import Progress, WindowDone
-from neuron_worker.speech import SpeechCutter
+from neuron_worker.progress import Progress, RangeDone, WindowDone
+from neuron_worker.speech import SpeechCutter, Window
 from neuron_worker.transcript import Segment, Transcript
 from neuron_worker.whisper.overlap import cut_overlap
 from neuron_worker.whisper.transcriber import Recording, WindowTranscript
@@ -39,6 +39,10 @@ class Track:
     cutter: SpeechCutter = field(default_factory=SpeechCutter)
     windows: int = 0
     """How many were cut so far."""
+    opening: int = 0
+    """How many of them come before its range, and are heard for their language only."""
+    ahead: Window | None = None
+    """The window cut last: it waits until it is known whether it is the last one of all."""
     done: dict[int, WindowDone] = field(default_factory=dict)
 
     def take(self, result: WindowTranscript) -> None:
@@ -53,16 +57,31 @@ class Track:
             segments=result.segments,
         )
 
-    def segments(self) -> tuple[Segment, ...]:
-        """All that was said, in order; what two windows share is told once."""
-        windows = [self.done[index] for index in sorted(self.done)]
-        texts = [window.segments for window in windows]
-        for index, (before, after) in enumerate(pairwise(windows)):
-            if before.end_seconds - after.start_seconds > SHARED_MIN_SECONDS:
-                texts[index], texts[index + 1] = cut_overlap(
-                    texts[index], texts[index + 1], after.start_seconds, before.end_seconds
-                )
-        return tuple(segment for text in texts for segment in text)
+    @property
+    def lacks_votes(self) -> bool:
+        """Whether its language must be heard from more windows."""
+        recording = self.recording
+        return recording.language is None and self.windows < recording.ballot.seats
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether all that was cut and counts is transcribed."""
+        return len(self.kept()) == self.windows - self.opening
+
+    def kept(self) -> list[WindowDone]:
+        """What is transcribed of it, in order."""
+        return [self.done[index] for index in sorted(self.done) if index >= self.opening]
+
+
+def told_once(windows: Sequence[WindowDone]) -> tuple[Segment, ...]:
+    """All that was said in one track's windows, in order; what two of them share is told once."""
+    texts = [window.segments for window in windows]
+    for index, (before, after) in enumerate(pairwise(windows)):
+        if before.end_seconds - after.start_seconds > SHARED_MIN_SECONDS:
+            texts[index], texts[index + 1] = cut_overlap(
+                texts[index], texts[index + 1], after.start_seconds, before.end_seconds
+            )
+    return tuple(segment for text in texts for segment in text)
 
 
 @dataclass(eq=False, slots=True)
@@ -85,19 +104,23 @@ class RequestInHand:
     failure: RequestFailed | None = None
     read: bool = False
     """Whether no more windows will come."""
+    range_done: RangeDone | None = None
+    """What its range was, once it is read."""
     progress_saved_at: float = field(default_factory=time.monotonic)
 
     @property
     def complete(self) -> bool:
         """Whether there is nothing left to do but to write the result down."""
-        caught_up = all(len(track.done) == track.windows for track in self.tracks)
+        caught_up = all(track.caught_up for track in self.tracks)
         return self.read and (self.failure is not None or caught_up)
 
     @property
     def seconds_done(self) -> float:
-        """How far it is transcribed."""
-        ends = (window.end_seconds for track in self.tracks for window in track.done.values())
-        return max(ends, default=0.0)
+        """How far it is transcribed; a range counts from its own beginning."""
+        windows = [window for track in self.tracks for window in track.kept()]
+        begins_at = min((one.start_seconds for one in windows), default=0.0)
+        ends_at = max((one.end_seconds for one in windows), default=0.0)
+        return ends_at - begins_at if self.item.range else ends_at
 
     def fail(self, failure: RequestFailed) -> None:
         """Its windows need not be transcribed any more."""
@@ -110,9 +133,9 @@ class RequestInHand:
         return Progress(
             request_id=self.item.request_id,
             fingerprint=self.fingerprint,
-            windows=tuple(
-                track.done[index] for track in self.tracks for index in sorted(track.done)
-            ),
+            windows=tuple(window for track in self.tracks for window in track.kept()),
+            openings=tuple(track.opening for track in self.tracks) if self.item.range else (),
+            range_done=self.range_done if self.complete else None,
         )
 
     def transcript(self, model: str) -> Transcript:
@@ -136,7 +159,7 @@ class RequestInHand:
 
     def _segments(self) -> Iterator[Segment]:
         texts: Sequence[tuple[Segment, Track]] = [
-            (segment, track) for track in self.tracks for segment in track.segments()
+            (segment, track) for track in self.tracks for segment in told_once(track.kept())
         ]
         for segment, track in sorted(texts, key=lambda text: text[0].start_seconds):
             yield replace(segment, channel=track.channel)

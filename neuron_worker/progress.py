@@ -30,12 +30,28 @@ class WindowDone(Document):
     segments: tuple[Segment, ...]
 
 
+class RangeDone(Document):
+    """A range that is transcribed whole; it ends at 0 where the recording is over before it."""
+
+    start_seconds: float
+    end_seconds: float
+    speech_seconds: float
+    tracks: int
+    warnings: tuple[str, ...] = ()
+
+
 class Progress(Document):
-    """The windows of one request that are transcribed, whoever did it."""
+    """The windows of one request, or of its range, that are transcribed, whoever did it.
+
+    Of a range, `openings` are the windows of each track that were heard for their language only:
+    the first of the recording. They count, but are not here.
+    """
 
     request_id: str
     fingerprint: str
     windows: tuple[WindowDone, ...] = ()
+    openings: tuple[int, ...] = ()
+    range_done: RangeDone | None = None
 
 
 def fingerprint(item: WorkItem, audio_etag: str, model_revision: str) -> str:

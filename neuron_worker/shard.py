@@ -105,6 +105,7 @@ class ShardWorker:
             transcriber=transcriber,
             requests=requests(),
             progress=delivery.saved,
+            agree=delivery.ranges.agree,
             audio_max_seconds=self.audio_max_seconds,
             whole=settle,
             stop=self.stop,

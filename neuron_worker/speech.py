@@ -102,9 +102,10 @@ class Window:
 
 
 class SpeechCutter:
-    """Cuts one recording: use a new one for the next."""
+    """Cuts one recording, or what begins at `start_seconds` of it: use a new one for the next."""
 
-    def __init__(self) -> None:
+    def __init__(self, start_seconds: float = 0.0) -> None:
+        self._start_seconds = start_seconds
         self._detector = SpeechDetector()
         self._cutter = Cutter()
         self._gathered: list[Samples] = []
@@ -136,16 +137,32 @@ class SpeechCutter:
             self._gathered = []
             yield from self._detect(np.concatenate(rest))
         for span in self._cutter.finish():
-            yield _window(span, self._held, self._held_from)
+            yield self._window(span)
 
     def _detect(self, samples: Samples) -> Iterator[Window]:
         self._held = np.concatenate([self._held, samples])
         for probability in self._detector.probabilities(samples).tolist():
             for span in self._cutter.push(probability):
-                yield _window(span, self._held, self._held_from)
+                yield self._window(span)
         needed_from = self._cutter.needed_from
         self._held = self._held[(needed_from - self._held_from) * FRAME_SAMPLES :]
         self._held_from = needed_from
+
+    def _window(self, span: Span) -> Window:
+        first = (span.start - self._held_from) * FRAME_SAMPLES
+        last = (span.end - self._held_from) * FRAME_SAMPLES
+        samples = self._held[first:last].copy()
+        start_seconds = self._start_seconds + _seconds(span.start)
+        # The audio's last frame may not be full.
+        end_seconds = start_seconds + samples.size / SAMPLE_RATE
+        speech = (
+            Stretch(
+                self._start_seconds + _seconds(part.start),
+                min(self._start_seconds + _seconds(part.end), end_seconds),
+            )
+            for part in span.speech
+        )
+        return Window(start_seconds, samples, tuple(speech))
 
 
 class SpeechDetector:
@@ -184,18 +201,6 @@ class SpeechDetector:
             self._level = max(level, self._level * LEVEL_DECAY)
             gains[index] = LEVEL_WANTED / max(self._level, LEVEL_WANTED / GAIN_MAX)
         return gains
-
-
-def _window(span: Span, held: Samples, held_from: int) -> Window:
-    first = (span.start - held_from) * FRAME_SAMPLES
-    last = (span.end - held_from) * FRAME_SAMPLES
-    start_seconds, samples = _seconds(span.start), held[first:last].copy()
-    # The audio's last frame may not be full.
-    end_seconds = start_seconds + samples.size / SAMPLE_RATE
-    speech = (
-        Stretch(_seconds(part.start), min(_seconds(part.end), end_seconds)) for part in span.speech
-    )
-    return Window(start_seconds, samples, tuple(speech))
 
 
 def _seconds(frame: int) -> float:

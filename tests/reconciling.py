@@ -32,6 +32,13 @@ class Shop:
         await self.core.place(*shards)
         return self
 
+    async def cut(self, request_id: str, count: int) -> "Shop":
+        """An order for the ranges of one recording."""
+        self.services.send(request_id)
+        await self.core.take()
+        await self.core.place_cut(request_id, count)
+        return self
+
     @property
     def placed(self) -> Order:
         return self.core.orders.under_way()[0].order

@@ -163,6 +163,11 @@ class Core:
         by_shard = tuple(tuple(shard.split()) for shard in shards)
         await self.orders.place(Plan(PROFILE, LANE, by_shard, (60.0,) * len(by_shard)))
 
+    async def place_cut(self, request_id: str, count: int) -> None:
+        """Order what is held, cut into so many ranges."""
+        by_shard, seconds = ((request_id,),) * count, (60.0,) * count
+        await self.orders.place(Plan(PROFILE, LANE, by_shard, seconds, is_cut=True))
+
 
 def outcome(request_id: str, order_id: str, reason: Reason | None = None, **more: Any) -> Outcome:
     """An outcome of the present moment: done, unless there is a reason."""

@@ -79,7 +79,12 @@ class Decoder:
 
     @contextmanager
     def open(
-        self, file: AudioFile, *, max_seconds: float, separate_channels: bool = False
+        self,
+        file: AudioFile,
+        *,
+        max_seconds: float,
+        separate_channels: bool = False,
+        start_seconds: float = 0.0,
     ) -> Iterator["Recording"]:
         """A recording, until the block is left; see `AudioReader`.
 
@@ -91,7 +96,11 @@ class Decoder:
         if self._process is not None and not self._process.alive:
             self.close()
         self._process = self._process or DecoderProcess(self._limits)
-        recording = Recording(self._process, file, max_seconds, separate_channels)
+        size = file.seek(0, io.SEEK_END)
+        if size == 0:
+            raise EmptyFileError
+        order = Open(size, max_seconds, separate_channels, start_seconds)
+        recording = Recording(self._process, file, order)
         self._busy = True
         try:
             recording.begin()
@@ -103,7 +112,7 @@ class Decoder:
 
 
 class Recording:
-    """One recording as a decoder reads it, from start to end; see `Decoder.open`.
+    """One recording as a decoder reads it, on to its end; see `Decoder.open`.
 
     A thread serves the decoder: it reads the file for it and takes in what it sends.
     """
@@ -112,15 +121,11 @@ class Recording:
         self,
         process: DecoderProcess,
         file: AudioFile,
-        max_seconds: float,
-        separate_channels: bool,
+        order: Open,
     ) -> None:
         self._process = process
         self._file = file
-        self._size = file.seek(0, io.SEEK_END)
-        if self._size == 0:
-            raise EmptyFileError
-        self._order = Open(self._size, max_seconds, separate_channels)
+        self._order = order
         self._facts: AudioFacts | None = None
         self._room = threading.Semaphore(BLOCKS_AHEAD_MAX)
         self._arrived: SimpleQueue[Opened | tuple[Audio, bytearray] | Ended | BaseException] = (
@@ -212,6 +217,6 @@ class Recording:
     def _content(self, wanted: Read) -> bytes:
         self._file.seek(wanted.offset, io.SEEK_SET)
         content = self._file.read(wanted.size)
-        if not content and wanted.offset < self._size:
-            raise EOFError(f"the file ended at byte {wanted.offset} of {self._size}")
+        if not content and wanted.offset < self._order.size:
+            raise EOFError(f"the file ended at byte {wanted.offset} of {self._order.size}")
         return content

@@ -72,7 +72,10 @@ def _read(order: Open, line: Line, cpu_max_seconds: int) -> None:
     file = io.BufferedReader(RemoteFile(line, order.size), READ_BYTES_MAX)
     try:
         with AudioReader(
-            file, max_seconds=order.max_seconds, separate_channels=order.separate_channels
+            file,
+            max_seconds=order.max_seconds,
+            separate_channels=order.separate_channels,
+            start_seconds=order.start_seconds,
         ) as reader:
             line.send(Opened(reader.facts))
             for block in reader.blocks():

@@ -13,6 +13,11 @@ from neuron_worker.audio.source import Source
 BARE_STREAMS = frozenset({"mp3", "aac", "ac3", "eac3", "amr"})
 """Formats without a container, whose timestamps and lengths FFmpeg can only count or estimate."""
 
+INDEXED = frozenset(
+    {"aiff", "caf", "flac", "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "ogg", "w64", "wav"}
+)
+"""Formats whose packets tell their time wherever one begins to read."""
+
 BYTES_PER_SECOND_MIN = 250
 """A declared length that leaves fewer bytes than this for each second is not believed.
 
@@ -40,6 +45,8 @@ class AudioFacts:
     lost_seconds: float
     bad_packets: int
     warnings: tuple[str, ...]
+    start_seconds: float = 0.0
+    """Where the samples begin; what is lost before it does not count."""
 
 
 @dataclass(frozen=True, slots=True)

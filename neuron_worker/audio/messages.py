@@ -37,6 +37,7 @@ class Open:
     size: int
     max_seconds: float
     separate_channels: bool
+    start_seconds: float = 0.0
     kind: Literal["open"] = "open"
 
 

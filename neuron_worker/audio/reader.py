@@ -23,6 +23,7 @@ from neuron_worker.audio.errors import (
 from neuron_worker.audio.facts import (
     AV_TIME_BASE,
     BARE_STREAMS,
+    INDEXED,
     AudioFacts,
     DeclaredLength,
     warnings,
@@ -45,9 +46,13 @@ CHANNELS_MAX = 64
 SAMPLE_RATE_MIN, SAMPLE_RATE_MAX = 1_000, 768_000
 """No recorder works outside; a damaged header can say anything, and a second must fit memory."""
 
+PREROLL_SECONDS = 1.0
+"""Decoded before what is wanted, because a codec needs what came before: Opus 80 ms (RFC 7845,
+section 4.6), AAC a frame, and an MP3 inside a container some."""
+
 
 class AudioReader:
-    """Reads one recording once, from start to end.
+    """Reads one recording once, from `start_seconds` to its end.
 
         with AudioReader(file, max_seconds=86_400) as reader:
             for block in reader.blocks():
@@ -57,18 +62,30 @@ class AudioReader:
     The first audio stream that can be decoded is taken. Its channels are mixed into one, or kept
     apart; then their number is that of the first frame. A packet
     that cannot be decoded is skipped, and silence stands for what is lost, so that times stay
-    right. No other file and no network address is opened, whatever the file names. Raises an
-    `AudioError` for a file that can never be transcribed; what the file object raises comes
-    through as it is.
+    right. The first sample is at `facts.start_seconds`, a frame or so before what was asked for;
+    what comes earlier is not even read where the container has an index. No other file and no
+    network address is opened, whatever the file names. Raises an `AudioError` for a file that can
+    never be transcribed; what the file object raises comes through as it is.
     """
 
     def __init__(
-        self, file: AudioFile, *, max_seconds: float, separate_channels: bool = False
+        self,
+        file: AudioFile,
+        *,
+        max_seconds: float,
+        separate_channels: bool = False,
+        start_seconds: float = 0.0,
     ) -> None:
         self._max_seconds = max_seconds
         self._separate_channels = separate_channels
+        self._start_seconds = start_seconds
+        self._begins_at: float | None = None if start_seconds else 0.0
+        self._clock_from = 0.0
+        self._lost_before = 0.0
         self._bad_packets = 0
+        self._bad_before = 0
         self._starved = 0
+        self._first: Packet[AudioStream] | None = None
         self._ended = False
         self._source = Source(file)
         if self._source.size == 0:
@@ -85,6 +102,8 @@ class AudioReader:
             self._clock = self._make_clock()
             if self._declared.exceeds(max_seconds):
                 raise AudioTooLongError(max_seconds=max_seconds)
+            if start_seconds > PREROLL_SECONDS and self._format in INDEXED:
+                self._seek(start_seconds - PREROLL_SECONDS)
         except BaseException:
             self._container.close()
             raise
@@ -104,8 +123,14 @@ class AudioReader:
         for frame, start_seconds, packet_bytes in self._frames():
             seconds = frame.samples / frame.sample_rate
             silence_seconds = self._clock.place(start_seconds, seconds, packet_bytes)
-            if self._clock.seconds > self._max_seconds:
+            if self._seconds > self._max_seconds:
                 raise AudioTooLongError(max_seconds=self._max_seconds)
+            if self._begins_at is None:
+                if self._seconds <= self._start_seconds:
+                    continue
+                self._begins_at = self._seconds - seconds
+                self._lost_before, self._bad_before = self._clock.lost_seconds, self._bad_packets
+                silence_seconds = 0.0
             try:
                 yield from blocks.add(frame, silence_seconds)
             except MemoryError:
@@ -113,14 +138,16 @@ class AudioReader:
             except av.FFmpegError as error:
                 raise NotAudioError(detail=f"unusable {self._codec}: {error.strerror}") from error
         yield from blocks.rest()
-        self._ended = True
-        if self._clock.seconds == 0:
+        self._ended = self._begins_at is not None
+        if self._clock.seconds == 0 and not self._start_seconds:
             raise NothingDecodedError(codec=self._codec, bad_packets=self._bad_packets)
 
     @property
     def facts(self) -> AudioFacts:
         """What is known by now; final once `blocks` has ended."""
-        seconds, lost_seconds = self._clock.seconds, self._clock.lost_seconds
+        seconds = self._seconds
+        lost_seconds = self._clock.lost_seconds - self._lost_before
+        bad_packets = self._bad_packets - self._bad_before
         return AudioFacts(
             container=self._format,
             codec=self._codec,
@@ -128,17 +155,23 @@ class AudioReader:
             container_seconds=self._declared.seconds,
             seconds=seconds,
             lost_seconds=lost_seconds,
-            bad_packets=self._bad_packets,
+            bad_packets=bad_packets,
             warnings=tuple(
                 warnings(
                     self._declared,
                     seconds=seconds,
                     lost_seconds=lost_seconds,
-                    bad_packets=self._bad_packets,
+                    bad_packets=bad_packets,
                     ended=self._ended,
                 )
             ),
+            start_seconds=self._begins_at or 0.0,
         )
+
+    @property
+    def _seconds(self) -> float:
+        """How far the recording is decoded."""
+        return self._clock_from + self._clock.seconds
 
     def _make_clock(self) -> Clock:
         if self._format in BARE_STREAMS:
@@ -147,6 +180,31 @@ class AudioReader:
         return TimestampClock(
             origin_seconds=None if start is None else start / AV_TIME_BASE,
             declared_seconds=None if length is None else length / AV_TIME_BASE,
+        )
+
+    def _seek(self, seconds: float) -> None:
+        """Go on from there or before; from the start where the container does not find it."""
+        origin = (self._container.start_time or 0) / AV_TIME_BASE
+        length = self._container.duration
+        try:
+            self._container.seek(int((origin + seconds) * AV_TIME_BASE))
+            first = next(self._container.demux(self._stream))
+        except (av.FFmpegError, IndexError, StopIteration):
+            first = None
+        self._source.check()
+        pts = first.pts if first is not None else None
+        if pts is None or not origin <= pts * self._time_base_seconds <= origin + seconds:
+            self._container.close()
+            self._source.seek(0)
+            self._container = _open(self._source)
+            self._stream = _audio_stream(self._container)
+            return
+        self._first = first
+        begins_at = pts * self._time_base_seconds
+        self._clock_from = begins_at - origin
+        self._clock = TimestampClock(
+            origin_seconds=begins_at,
+            declared_seconds=None if length is None else length / AV_TIME_BASE - self._clock_from,
         )
 
     def _frames(self) -> Iterator[tuple[AudioFrame, float | None, int]]:
@@ -188,6 +246,8 @@ class AudioReader:
 
     def _packets(self) -> Iterator["Packet[AudioStream]"]:
         """The stream's packets; a demuxer that failed may go on behind the damage."""
+        if self._first is not None:
+            yield self._first
         failures = 0
         while failures <= DEMUX_FAILURES_MAX:
             try:

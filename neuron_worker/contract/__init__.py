@@ -8,7 +8,7 @@ from neuron_worker.contract.document import UnreadableDocument
 from neuron_worker.contract.exit_codes import ExitCode
 from neuron_worker.contract.ledger import Ledger, S3Uri
 from neuron_worker.contract.options import Channels, Options, Task, TimestampLevel, TranscriptFormat
-from neuron_worker.contract.order import Order, Shard, WorkItem
+from neuron_worker.contract.order import Order, Range, Shard, WorkItem
 from neuron_worker.contract.outcome import Outcome, OutcomeKind, Reason
 from neuron_worker.contract.report import InHand, Record, ShardReport
 from neuron_worker.contract.ring import Ring
@@ -22,6 +22,7 @@ __all__ = [
     "Order",
     "Outcome",
     "OutcomeKind",
+    "Range",
     "Reason",
     "Record",
     "Ring",

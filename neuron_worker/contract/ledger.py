@@ -6,6 +6,8 @@
     orders/closed/<order>.json          the order, once every request in it is settled
     records/<request>.json              all that is known of one request: its outcomes, its fate
     progress/<request>.json             what is transcribed of a long request, until it is done
+    ranges/<request>/<number>-of-<count>.json   the same of one range of it
+    ranges/<request>/cut-<number>-of-<count>.json   where that range begins
     spent/<day>.json                    what the fleet has cost that day
 
 Writing the order under `open/` and moving it to `closed/` makes "what is under way?" one listing,
@@ -140,3 +142,11 @@ class Ledger:
     def progress(self, request_id: str) -> S3Uri:
         """Where a worker saves what is transcribed of a request that takes long."""
         return self.root.join("progress", f"{request_id}.json")
+
+    def range(self, request_id: str, number: int, count: int) -> S3Uri:
+        """Where a worker saves what is transcribed of one range of a request."""
+        return self.root.join("ranges", request_id, f"{number}-of-{count}.json")
+
+    def cut(self, request_id: str, number: int, count: int) -> S3Uri:
+        """Where it stands where a range begins, once one of its two neighbours knows."""
+        return self.root.join("ranges", request_id, f"cut-{number}-of-{count}.json")

@@ -1,9 +1,9 @@
 """The order: one submission to Batch, as its workers read it."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AwareDatetime, Field, JsonValue
+from pydantic import AwareDatetime, Field, JsonValue, model_validator
 
 from neuron_worker.contract.document import Document
 from neuron_worker.contract.ledger import ObjectUri, PrefixUri, S3Uri
@@ -16,8 +16,24 @@ OrderId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")]
 """Batch's own rule for a job name, because it is one (botocore's Batch model, SubmitJob)."""
 
 
+class Range(Document):
+    """One of the parts that a long recording is cut into, to be transcribed side by side.
+
+    Part `number` of `count` begins near `number / count` of the recording, where nobody speaks.
+    """
+
+    number: int = Field(ge=0)
+    count: int = Field(ge=2)
+
+    @model_validator(mode="after")
+    def _is_one_of_them(self) -> Self:
+        if self.number >= self.count:
+            raise ValueError(f"there is no range {self.number} of {self.count}")
+        return self
+
+
 class WorkItem(Document):
-    """One request inside an order: all a worker needs to transcribe it."""
+    """One request inside an order: all a worker needs to transcribe it, or its range of it."""
 
     request_id: RequestId
     audio: ObjectUri
@@ -26,6 +42,7 @@ class WorkItem(Document):
     options: Options = Options()
     metadata: dict[str, JsonValue] = Field(default_factory=dict)
     attempt: int = Field(default=1, ge=1, description="1 on the first try; counts blamed tries.")
+    range: Range | None = Field(default=None, description="None for the whole recording.")
 
     def transcript(self, file_format: TranscriptFormat) -> S3Uri:
         """Where the transcript goes: `<output>/<audio key>/<request id>.<format>`.
@@ -53,7 +70,10 @@ class Shard(Document):
 
 
 class Order(Document):
-    """One submission to Batch: shard i is the work of array child i."""
+    """One submission to Batch: shard i is the work of array child i.
+
+    A recording that is cut has an order of its own, with a shard for each of its ranges.
+    """
 
     order_id: OrderId
     profile: str
@@ -67,6 +87,13 @@ class Order(Document):
         message = self.messages.get(request_id)
         return self.created_at if message is None else message.received_at
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether its shards are the ranges of one recording."""
+        return self.shards[0].items[0].range is not None
+
     def items(self) -> tuple[WorkItem, ...]:
-        """Every request of the order, shard by shard."""
+        """Every request of the order, shard by shard; one that is cut comes once."""
+        if self.is_cut:
+            return self.shards[0].items
         return tuple(item for shard in self.shards for item in shard.items)

@@ -10,9 +10,14 @@ from neuron_worker.contract.order import OrderId, RequestId
 
 
 class OutcomeKind(StrEnum):
-    """The class of an outcome: it alone decides how the request is settled."""
+    """The class of an outcome: it alone decides how the request is settled.
+
+    `range_done` settles nothing: whoever comes last of a recording's ranges joins them, and is
+    `done`.
+    """
 
     DONE = "done"
+    RANGE_DONE = "range_done"
     BAD_INPUT = "bad_input"
     TRANSIENT = "transient"
     INFRASTRUCTURE = "infrastructure"
@@ -78,7 +83,10 @@ _KIND_OF = {
 
 
 class Outcome(Document):
-    """`done` with its transcripts, or a typed failure with words a person can act on."""
+    """`done` with its transcripts, or a typed failure with words a person can act on.
+
+    Of a range, `audio_seconds` and `speech_seconds` are its own, and 0 if it was done before.
+    """
 
     request_id: RequestId
     order_id: OrderId

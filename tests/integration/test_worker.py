@@ -1,134 +1,24 @@
 """The worker as Batch runs it: a process with an order, against S3 over the wire."""
 
-import json
-import os
 import random
 import signal
 import subprocess
-import sys
 import time
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from itertools import count
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from neuron_worker.audio import AudioReader
 from neuron_worker.contract import (
     Channels,
     ExitCode,
     Options,
     Order,
-    Record,
-    Shard,
-    ShardReport,
     TimestampLevel,
-    TranscriptFormat,
-    WorkItem,
 )
-from tests.media import Samples, encoded
+from tests.jobs import NAMES, RECORDINGS, Job, end_of, job, samples_of
+from tests.media import encoded
 from tests.running import Cloud
-
-RECORDINGS = Path(__file__).parents[1] / "recordings"
-NAMES = ("archive.opus", "harbour.flac", "interview.m4a", "weather.mp3")
-PATIENCE_SECONDS = 240
-_numbers = count()
-
-
-def samples_of(name: str) -> Samples:
-    """Shape (1, samples), 16 kHz."""
-    with (RECORDINGS / name).open("rb") as file, AudioReader(file, max_seconds=600) as reader:
-        return np.concatenate(list(reader.blocks()), axis=1)
-
-
-@dataclass
-class Ended:
-    """How a worker process ended, and what it logged."""
-
-    code: int
-    log: list[dict[str, Any]]
-
-    def event(self, name: str) -> dict[str, Any] | None:
-        return next((line for line in self.log if line["event"] == name), None)
-
-
-@dataclass
-class Job:
-    """One order of one shard, and the worker processes that try to do it."""
-
-    cloud: Cloud
-    order: Order
-    attempts: int = 0
-
-    def start(self, **settings: str) -> "subprocess.Popen[str]":
-        self.attempts += 1
-        uri = self.cloud.ledger.open_order(self.order.order_id)
-        told = {"WHISPER_FLEET_ORDER": str(uri), "AWS_BATCH_JOB_ATTEMPT": str(self.attempts)}
-        return subprocess.Popen(
-            [sys.executable, "-m", "neuron_worker"],
-            env=os.environ | told | settings,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def run(self, **settings: str) -> Ended:
-        return end_of(self.start(**settings))
-
-    def report(self) -> ShardReport:
-        uri = self.cloud.ledger.report(self.order.order_id, 0)
-        return ShardReport.model_validate_json(self.cloud.read(str(uri)))
-
-    def in_hand(self) -> bool:
-        """Whether somebody could be blamed now."""
-        try:
-            return bool(self.report().in_hand)
-        except self.cloud.s3.exceptions.NoSuchKey:
-            return False
-
-    def transcript(self, request_id: str) -> dict[str, Any]:
-        """The JSON of a request that must be done."""
-        outcomes = {outcome.request_id: outcome for outcome in self.report().outcomes}
-        assert outcomes[request_id].reason is None, outcomes[request_id].detail
-        item = next(item for item in self.order.items() if item.request_id == request_id)
-        found: dict[str, Any] = json.loads(
-            self.cloud.read(str(item.transcript(TranscriptFormat.JSON)))
-        )
-        return found
-
-    def record(self, request_id: str) -> Record | None:
-        return self.cloud.record(request_id)
-
-
-def end_of(process: "subprocess.Popen[str]") -> Ended:
-    _, told = process.communicate(timeout=PATIENCE_SECONDS)
-    return Ended(process.returncode, [json.loads(line) for line in told.splitlines()])
-
-
-def job(cloud: Cloud, *wanted: tuple[str, bytes, Options]) -> Job:
-    """Put recordings and an order for them; request ids are the names given."""
-    number = next(_numbers)
-    items = tuple(
-        WorkItem(
-            request_id=f"{name}.{number}",
-            audio=cloud.put(f"{number}/{name}", content),
-            output="s3://transcripts/",
-            options=options,
-        )
-        for name, content, options in wanted
-    )
-    order = Order(
-        order_id=f"order-{number}",
-        profile="tiny.en",
-        lane="lane",
-        created_at=datetime.now(UTC),
-        shards=(Shard(items=items),),
-    )
-    uri = cloud.ledger.open_order(order.order_id)
-    cloud.s3.put_object(Bucket=uri.bucket, Key=uri.key, Body=order.to_json())
-    return Job(cloud, order)
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from daemon.planner import (
     LaneView,
     Plan,
     plan,
+    ranges,
     shard_seconds,
     shards,
     shortest_shard_seconds,
@@ -237,6 +238,44 @@ def test_a_lone_retry_shares_its_chip_but_not_its_process() -> None:
     assert sorted(packed) == [("a", "b"), ("x",)]
 
 
+def test_a_long_recording_does_not_hold_a_pair_but_is_cut_for_both_cores() -> None:
+    [order] = planned([candidate("long", 121, age=60)])
+
+    assert order.is_cut
+    assert order.shards == (("long",), ("long",))
+    assert order.shard_seconds == (71, 71), "10 s to begin, 1 s for a request, 60 s of audio"
+
+
+def test_a_recording_longer_than_a_shard_has_an_order_of_its_own_beside_the_others() -> None:
+    short = [candidate(f"short{n}", 45, age=60) for n in range(8)]
+    long, brief = planned([candidate("long", 601, age=60), *short], lane(slots=40))
+
+    assert (long.is_cut, names(long), len(long.shards)) == (True, {"long"}, 8)
+    assert names(brief) == {one.request_id for one in short}
+    assert not brief.is_cut
+    assert len(brief.shards) == 4
+
+
+def test_a_recording_is_not_cut_where_that_saves_little_or_must_not_be() -> None:
+    def cut(*held: Candidate, seconds: float = 90, settings: PlannerSettings = SETTINGS) -> bool:
+        return bool(ranges(held, seconds, lane(), settings))
+
+    long = candidate("long", 121)
+    assert cut(long)
+    assert not cut(long, candidate("other", 111)), "the other one ends 10 s sooner"
+    assert cut(long, candidate("other", 91)), "the other one ends 30 s sooner"
+    assert not cut(long, *(candidate(f"r{n}", 100) for n in range(9)), seconds=1_000)
+    assert not cut(candidate("long", 120.9)), "ranges would be shorter than ten minutes"
+    assert not cut(candidate("long", 121, sequential=True))
+    assert not cut(long, settings=PlannerSettings(range_min_seconds=700))
+
+
+def test_what_was_cut_before_is_cut_into_as_many_ranges_again() -> None:
+    [order] = planned([candidate("long", 121, age=60, alone=True, ranges=6), candidate("a", 2)])[:1]
+
+    assert order.shards == (("long",),) * 6
+
+
 def test_a_large_backlog_is_several_orders_within_the_bounds() -> None:
     settings = PlannerSettings(
         order_requests_max=10, order_shards_max=4, shard_min_seconds=1, shard_max_seconds=2
@@ -287,7 +326,9 @@ def test_a_request_is_planned_once_or_stays_held_and_no_lane_gets_more_than_fits
     lanes = [lane(v.slots, taken=v.taken, name=f"l{n}") for n, v in enumerate(views)]
     orders = plan(held, lanes, SETTINGS, NOW + timedelta(seconds=99), complete=complete)
 
-    placed = [name for order in orders for shard in order.shards for name in shard]
+    cut = [order.shards[0][0] for order in orders if order.is_cut]
+    whole = [order for order in orders if not order.is_cut]
+    placed = cut + [name for order in whole for shard in order.shards for name in shard]
     assert len(placed) == len(set(placed))
     assert set(placed) <= {c.request_id for c in held}
     assert placed or not any(view.room for view in lanes)
@@ -295,10 +336,36 @@ def test_a_request_is_planned_once_or_stays_held_and_no_lane_gets_more_than_fits
     alone = {c.request_id for c in held if c.alone}
     for view in lanes:
         mine = [shard for order in orders if order.lane == view.name for shard in order.shards]
-        work = sum(seconds[name] for shard in mine for name in shard)
+        work = sum(seconds[name] for name in {name for shard in mine for name in shard})
         longest = max((seconds[name] for shard in mine for name in shard), default=0)
         assert work <= view.room * SETTINGS.shard_max_seconds + longest
-        assert sum(len(shard) == 1 and shard[0] in alone for shard in mine) <= view.room
+        lone = {shard for shard in mine if len(shard) == 1 and shard[0] in alone}
+        assert len(lone) <= view.room
+
+
+@given(candidates, lane_views, lengths)
+def test_ranges_are_even_in_number_and_not_too_short(
+    held: list[Candidate], view: LaneView, seconds: float
+) -> None:
+    lengths_of = {one.request_id: one.audio_seconds for one in held}
+    for name, count in ranges(held, seconds, view, SETTINGS).items():
+        assert count % 2 == 0
+        assert 2 <= count <= SETTINGS.order_shards_max
+        assert lengths_of[name] / count >= SETTINGS.range_min_seconds
+
+
+@given(candidates, lane_views, lengths)
+def test_what_is_left_whole_is_too_short_to_cut_or_keeps_nobody_waiting_for_long(
+    held: list[Candidate], view: LaneView, seconds: float
+) -> None:
+    counts = ranges(held, seconds, view, SETTINGS)
+    left = [one for one in held if one.request_id not in counts]
+    weights = [COSTS.of_request(one.audio_seconds) for one in left]
+    count = 2 * max(1, round(sum(weights) / seconds / 2))
+    for one, weight in zip(left, weights, strict=True):
+        idle = count * weight - sum(weights)
+        short = one.audio_seconds < 2 * SETTINGS.range_min_seconds
+        assert short or idle <= 2 * COSTS.per_job
 
 
 def test_ten_thousand_held_requests_are_planned_at_once() -> None:
