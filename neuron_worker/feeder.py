@@ -187,7 +187,7 @@ class Feeder:
             if not bounds.read_from:
                 self._read_between(request, part, bounds, audio)
                 return
-            self._open(request, bounds.read_from, audio)
+            self._open(request, bounds.begins_near, audio)
         with opened(start_seconds=bounds.read_from) as audio:
             self._read_between(request, part, bounds, audio)
 
@@ -250,6 +250,7 @@ class Feeder:
                 if done:
                     if saved.openings:
                         track.windows = track.opening = saved.openings[number]
+                        track.heard_before = track.opening
                     language, probability = done[0].language, done[0].language_probability
                     texts = [window.segments for window in done]
                     self._transcriber.resume(recording, language, probability, texts)

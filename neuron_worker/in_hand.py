@@ -40,7 +40,9 @@ class Track:
     windows: int = 0
     """How many were cut so far."""
     opening: int = 0
-    """How many of them come before its range, and are heard for their language only."""
+    """How many of them come before its range, and are heard for their language only …"""
+    heard_before: int = 0
+    """… and how many of these, all or none, an earlier attempt has heard."""
     ahead: Window | None = None
     """The window cut last: it waits until it is known whether it is the last one of all."""
     done: dict[int, WindowDone] = field(default_factory=dict)
@@ -65,8 +67,8 @@ class Track:
 
     @property
     def caught_up(self) -> bool:
-        """Whether all that was cut and counts is transcribed."""
-        return len(self.kept()) == self.windows - self.opening
+        """Whether all that was cut is transcribed."""
+        return len(self.done) == self.windows - self.heard_before
 
     def kept(self) -> list[WindowDone]:
         """What is transcribed of it, in order."""

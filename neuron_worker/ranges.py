@@ -62,6 +62,11 @@ class Bounds:
         """Where to begin to read."""
         return self.start[0] if self.start else 0.0
 
+    @property
+    def begins_near(self) -> float:
+        """Where the range would begin if it were cut evenly."""
+        return sum(self.start) / 2 if self.start else 0.0
+
 
 class RangeReader:
     """The blocks of one range.

@@ -78,6 +78,8 @@ class History:
     instances_lost: int = 0
     work: Work = field(default_factory=Work)
     killers: set[int] = field(default_factory=set)
+    ranges: set[tuple[int, int]] = field(default_factory=set)
+    """Those that were transcribed, by the request and their number."""
 
     @classmethod
     def beginning(cls, arrived_at: "array[float]") -> "History":
@@ -94,6 +96,14 @@ class History:
         self.settled_at[index] = at_seconds
         if good:
             self.finished_at[index] = at_seconds
+
+    def finish_range(self, index: int, number: int, core_seconds: float) -> None:
+        """A range of a recording was transcribed."""
+        if (index, number) in self.ranges:
+            self.work.again += core_seconds
+        else:
+            self.work.first += core_seconds
+            self.ranges.add((index, number))
 
     def kill(self, index: int, core_seconds: float) -> None:
         """A request killed its worker: nobody could know the first time."""

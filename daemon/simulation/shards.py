@@ -26,6 +26,7 @@ from neuron_worker.contract import (
     Order,
     Outcome,
     OutcomeKind,
+    Range,
     Reason,
     Record,
     ShardReport,
@@ -90,7 +91,7 @@ class Shard:
                 continue
             index = index_of(item.request_id)
             nature = self._bench.workload.nature(index)
-            if nature is Nature.POISON:
+            if nature is Nature.POISON and (item.range is None or item.range.number == 0):
                 self._bench.history.kill(index, self._core_seconds(item))
                 self.write()
                 return SEGMENTATION_FAULT
@@ -151,6 +152,14 @@ class Shard:
 
     def _finish(self, item: WorkItem, index: int, *, good: bool) -> None:
         core_seconds = self._core_seconds(item)
+        if item.range is not None and good:
+            self._bench.history.finish_range(index, item.range.number, core_seconds)
+            if not self._join(item, item.range):
+                seconds = self._bench.workload.audio_seconds[index] / item.range.count
+                done = self._outcome(item, None, audio_seconds=seconds)
+                self._outcomes.append(done.model_copy(update={"kind": OutcomeKind.RANGE_DONE}))
+                return
+            core_seconds = 0.0
         self._bench.history.finish(index, self._at, core_seconds, good=good)
         if not good:
             self._outcomes.append(self._outcome(item, Reason.NOT_AUDIO))
@@ -174,6 +183,19 @@ class Shard:
             self._bench.objects.put(self._ledger.record(item.request_id), fresh.to_json())
         self._outcomes.append(outcome)
 
+    def _join(self, item: WorkItem, part: Range) -> bool:
+        """Save a range; whether all of its recording are, which are not needed any more then."""
+        objects = self._bench.objects
+        places = [
+            self._ledger.range(item.request_id, number, part.count) for number in range(part.count)
+        ]
+        objects.put(places[part.number], b"{}")
+        if not all(map(objects.get, places)):
+            return False
+        for uri in places:
+            objects.delete(uri)
+        return True
+
     def _given_up(self, record: Record) -> bool:
         return record.given_up_since(self._order.asked_at(record.request_id))
 
@@ -183,7 +205,15 @@ class Shard:
         return Record.read(found[0], uri) if found else None
 
     def _core_seconds(self, item: WorkItem) -> float:
-        return self._bench.workload.core_seconds[index_of(item.request_id)]
+        """What a request takes; each range opens the file for itself."""
+        whole = self._bench.workload.core_seconds[index_of(item.request_id)]
+        if item.range is None:
+            return whole
+        saved = self._ledger.range(item.request_id, item.range.number, item.range.count)
+        if self._bench.objects.get(saved):
+            return 0.0
+        opening = self._bench.parameters.file_seconds
+        return opening + max(0.0, whole - opening) / item.range.count
 
     def _outcome(self, item: WorkItem, reason: Reason | None, **facts: Any) -> Outcome:
         return Outcome.model_construct(

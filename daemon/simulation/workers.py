@@ -10,7 +10,7 @@ import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
 from typing import TypeVar
@@ -28,6 +28,7 @@ from neuron_worker.contract import (
     Order,
     Outcome,
     OutcomeKind,
+    Range,
     Reason,
     Record,
     S3Uri,
@@ -227,7 +228,7 @@ class Worker:
         self, item: WorkItem, record: Record | None, etag: str | None
     ) -> Exit | None:
         """One request; an exit when the process does not survive it."""
-        recording = self._workshop.recordings[item.audio]
+        recording = await self._share(item)
         began = elapsed_seconds()
         toil = self._workshop.toil
         try:
@@ -247,14 +248,44 @@ class Worker:
                 await self._end(self._outcome(item, Reason.STORE_REFUSED))
             else:
                 await self._finish(item, record, etag)
-                toil.useful.setdefault(item.request_id, []).append(recording.seconds)
+                name = item.request_id if item.range is None else f"{item.request_id} {item.range}"
+                if recording.seconds:
+                    toil.useful.setdefault(name, []).append(recording.seconds)
         except (asyncio.CancelledError, Killed):
             lost = elapsed_seconds() - began
             toil.cut_short.setdefault(item.request_id, []).append(lost)
             raise
         return None
 
+    async def _share(self, item: WorkItem) -> Recording:
+        """The recording, or what of it is left to do in its range."""
+        whole = self._workshop.recordings[item.audio]
+        if item.range is None:
+            return whole
+        saved = self._ledger.range(item.request_id, item.range.number, item.range.count)
+        if await self._try(partial(self._store.get, saved)) is not None:
+            return replace(whole, seconds=0.0)
+        # What kills a worker stands in one place.
+        harmless = whole.nature is Nature.POISON and item.range.number > 0
+        nature = Nature.GOOD if harmless else whole.nature
+        return replace(whole, seconds=whole.seconds / item.range.count, nature=nature)
+
+    async def _join(self, item: WorkItem, part: Range) -> bool:
+        """Save a range; whether all of its recording are."""
+        places = [
+            self._ledger.range(item.request_id, number, part.count) for number in range(part.count)
+        ]
+        await self._try(partial(self._store.put, places[part.number], b"{}"))
+        for uri in places:
+            if await self._try(partial(self._store.get, uri)) is None:
+                return False
+        return True
+
     async def _finish(self, item: WorkItem, record: Record | None, etag: str | None) -> None:
+        if item.range is not None and not await self._join(item, item.range):
+            done = {"kind": OutcomeKind.RANGE_DONE}
+            await self._end(self._outcome(item, None).model_copy(update=done))
+            return
         files = {}
         for file_format in item.options.formats:
             uri = item.transcript(file_format)
@@ -268,6 +299,10 @@ class Worker:
         if not await self._write_record(outcome, record, etag):
             outcome = self._outcome(item, Reason.GIVEN_UP)
         await self._end(outcome)
+        if item.range is not None:
+            for number in range(item.range.count):
+                uri = self._ledger.range(item.request_id, number, item.range.count)
+                await self._try(partial(self._store.delete, uri))
 
     async def _write_record(
         self, outcome: Outcome, record: Record | None, etag: str | None

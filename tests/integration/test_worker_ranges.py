@@ -1,5 +1,6 @@
 """Workers that transcribe ranges of one recording, and the transcript they join them into."""
 
+import json
 import signal
 from typing import Any
 
@@ -200,3 +201,23 @@ def test_ranges_of_another_recording_are_not_joined(cloud: Cloud, samples: Sampl
 
     assert ours.outcome(1).kind is OutcomeKind.RANGE_DONE
     assert ours.record(item.request_id) is None
+
+
+def test_every_range_speaks_the_language_of_the_recordings_beginning(cloud: Cloud) -> None:
+    spanish, russian = samples_of("languages/spanish.nut"), samples_of("languages/russian.nut")
+    pause = np.zeros((1, 6 * 16_000), np.float32)
+    parts = [spanish, pause] * 3 + [russian, pause] * 4
+    content = encoded(np.concatenate(parts, axis=1), "flac", "flac", 16_000)
+    ours = cut_job(cloud, 2, "languages", content, Options())
+    [item] = ours.order.items()
+
+    assert ours.run(1, WHISPER_FLEET_MODEL="base").code == ExitCode.FINISHED
+
+    saved = json.loads(ours.cloud.read(str(ours.cloud.ledger.range(item.request_id, 1, 2))))
+    assert {window["language"] for window in saved["windows"]} == {"es"}
+    begins_at = saved["range_done"]["start_seconds"]
+    assert all(window["start_seconds"] >= begins_at for window in saved["windows"])
+    assert len(saved["windows"]) >= 3
+
+    assert ours.run(0, WHISPER_FLEET_MODEL="base").code == ExitCode.FINISHED
+    assert joined(ours)["language"] == "es"

@@ -15,6 +15,9 @@ PROFILE = "tiny.en"
 LANE = "lane"
 REQUESTS = 2_000
 ARRIVAL_SECONDS = 3_600.0
+LONG_SECONDS = 30.0
+"""Recordings that take so long come with their length, and may be cut into ranges."""
+SECONDS_PER_AUDIO_SECOND = 0.1
 TROUBLE_SECONDS = 2 * 3_600.0
 """Afterwards all is well, so that everything can come to its end."""
 
@@ -137,8 +140,11 @@ def _requests(source: random.Random, count: int) -> tuple[list[Sent], dict[str, 
             continue
         request_id = f"r{number:04d}"
         audio = f"s3://recordings/{request_id}.wav"
-        recordings[audio] = _recording(source)
-        body = json.dumps({"audio": audio, "request_id": request_id})
+        recording = recordings[audio] = _recording(source)
+        message: dict[str, object] = {"audio": audio, "request_id": request_id}
+        if recording.seconds >= LONG_SECONDS:
+            message["duration_seconds"] = recording.seconds / SECONDS_PER_AUDIO_SECOND
+        body = json.dumps(message)
         sent.append(Sent(at, body, request_id))
         if source.random() < 0.02:
             sent.append(Sent(at + source.uniform(0, 3_600), body, request_id))
@@ -187,9 +193,13 @@ def _settings(source: random.Random) -> Settings:
                 "linger_seconds": source.choice([5, 20, 60]),
                 "shard_min_seconds": source.choice([60, 120]),
                 "shard_max_seconds": source.choice([180, 600, 1_800]),
+                "range_min_seconds": 60,
                 "order_requests_max": source.choice([20, 100, 500]),
             },
-            "estimator": {"seconds_per_audio_second": 0.1, "audio_seconds": 120},
+            "estimator": {
+                "seconds_per_audio_second": SECONDS_PER_AUDIO_SECOND,
+                "audio_seconds": 120,
+            },
             "retries": {"backoff_seconds": 15, "infrastructure_attempts_max": 20},
             "reconcile": {"period_seconds": 15},
         }
