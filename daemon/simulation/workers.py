@@ -263,12 +263,14 @@ class Worker:
         if item.range is None:
             return whole
         saved = self._ledger.range(item.request_id, item.range.number, item.range.count)
-        if await self._try(partial(self._store.get, saved)) is not None:
-            return replace(whole, seconds=0.0)
+        done = await self._try(partial(self._store.get, saved)) is not None
         # What kills a worker stands in one place.
         harmless = whole.nature is Nature.POISON and item.range.number > 0
-        nature = Nature.GOOD if harmless else whole.nature
-        return replace(whole, seconds=whole.seconds / item.range.count, nature=nature)
+        return replace(
+            whole,
+            seconds=0.0 if done else whole.seconds / item.range.count,
+            nature=Nature.GOOD if harmless else whole.nature,
+        )
 
     async def _join(self, item: WorkItem, part: Range) -> bool:
         """Save a range; whether all of its recording are."""

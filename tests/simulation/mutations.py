@@ -33,6 +33,16 @@ class Mutation:
 
 MUTATIONS = (
     Mutation(
+        "call a recording done when one of its ranges is",
+        "daemon/reconcile.py",
+        "            outcomes = [*filter(is_decided, outcomes)]\n",
+        "            done = {'kind': OutcomeKind.DONE}\n"
+        "            outcomes = [\n"
+        "                one.model_copy(update=done) if one.kind == 'range_done' else one\n"
+        "                for one in outcomes\n"
+        "            ]\n",
+    ),
+    Mutation(
         "delete a message that is to be tried again",
         "daemon/settle.py",
         "        self._retry(owed, outcome, record, judged)\n        return Fate.RETRY, outcome\n",
