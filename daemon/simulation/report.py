@@ -4,7 +4,7 @@
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,9 +75,35 @@ def heading(result: Result) -> str:
     )
 
 
+SUMMARY = (
+    "| scenario | cost per audio hour: fleet | two-per-chip | bound | busy | half-filled "
+    "| p95: fleet | two-per-chip | makespan: fleet | bound | work repeated |"
+)
+
+
+def summary(results: Sequence[Result]) -> Iterator[str]:
+    """A table with a row for each result that has all of the three policies."""
+    yield SUMMARY
+    yield f"|---|{'---:|' * (SUMMARY.count('|') - 2)}"
+    for one in results:
+        fleet = one.policies.get(Policy.FLEET)
+        other, bound = one.policies.get(Policy.TWO_PER_CHIP), one.policies.get(Policy.BOUND)
+        if fleet is None or other is None or bound is None:
+            continue
+        cells = [
+            *(_money(policy.dollars_per_audio_hour, 4) for policy in (fleet, other, bound)),
+            f"{fleet.busy_share:.1%}",
+            f"{fleet.half_filled_share:.1%}",
+            *(seconds(policy.turnaround_p95_seconds) for policy in (fleet, other)),
+            *(seconds(policy.makespan_seconds) for policy in (fleet, bound)),
+            f"{fleet.repeated_share:.2%}",
+        ]
+        yield f"| {one.scenario}, {one.requests:,} | {' | '.join(cells)} |"
+
+
 def markdown(results: Sequence[Result]) -> str:
-    """A page with a table for each result, one column per policy."""
-    lines = ["# Simulations", ""]
+    """A page with a table of all, then one for each result, with a column per policy."""
+    lines = ["# Simulations", "", *summary(results), ""]
     for one in results:
         policies = list(one.policies)
         lines += [f"## {one.scenario}", "", f"{heading(one)}; seed {one.seed}.", ""]

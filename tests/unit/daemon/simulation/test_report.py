@@ -4,7 +4,7 @@ import pytest
 
 from daemon.simulation import policies, report
 from daemon.simulation.policies import Policy
-from daemon.simulation.report import NONE, ROWS, cell, markdown, seconds
+from daemon.simulation.report import NONE, ROWS, cell, markdown, seconds, summary
 from daemon.simulation.result import Result, result
 from tests import fleets
 
@@ -33,8 +33,19 @@ def test_the_page_has_a_column_for_each_policy_and_a_row_for_each_figure(told: R
     assert [line.count("|") for line in lines[first : first + 2 + len(ROWS)]] == [4] * (
         2 + len(ROWS)
     )
-    assert "2 requests" in lines[4]
-    assert "seed 3" in lines[4]
+    heading = lines[lines.index("## tiny") + 2]
+    assert "2 requests" in heading
+    assert "seed 3" in heading
+
+
+def test_the_page_begins_with_a_row_for_each_result_of_all_policies(told: Result) -> None:
+    fleet = {Policy.FLEET: told.policies[Policy.TWO_PER_CHIP]}
+    whole = told.model_copy(update={"policies": fleet | dict(told.policies)})
+    header, line, *rows = summary([told, whole])
+
+    assert header.count("|") == line.count("|") == rows[0].count("|")
+    assert len(rows) == 1, "there is nothing to compare without the fleet"
+    assert rows[0].startswith("| tiny, 2 | $")
 
 
 def test_what_the_bound_does_not_know_is_left_out(told: Result) -> None:
