@@ -130,6 +130,11 @@ class Autoscaler:
     clock: Clock
     _memories: dict[str, _Memory] = field(default_factory=dict, init=False)
     _busy_vcpus: dict[str, int] = field(default_factory=dict, init=False)
+    _up_vcpus: dict[str, int] = field(default_factory=dict, init=False)
+
+    def slots_up(self, lane: Lane) -> int:
+        """How many slots of a lane had an instance, or one on its way, at the last look."""
+        return self._up_vcpus.get(lane.name, 0) // lane.instance.vcpus * lane.instance.cores
 
     def slots(self, lane: Lane) -> int:
         """How many shards of a lane may run at once, as far as the budget allows."""
@@ -152,6 +157,7 @@ class Autoscaler:
         for lane, fleet, bounds in zip(
             lanes, seen, await self._targets(lanes, seen, dollars_per_hour), strict=True
         ):
+            self._up_vcpus[lane.name] = fleet.desired_vcpus
             if fleet.fault:
                 log.warning("compute_environment_unusable", lane=lane.name, cause=fleet.fault)
             if not self.settings.autoscaler.dry_run:

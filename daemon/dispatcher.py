@@ -284,6 +284,7 @@ class Dispatcher:
             costs=self._estimator.costs(lane.name),
             slots=slots,
             taken=self._orders.slots_taken(lane.name),
+            up=min(self._autoscaler.slots_up(lane), slots),
             requests_max={Gate.OPEN: math.inf, Gate.PROBE: PROBE_REQUESTS, Gate.SHUT: 0}[gate],
             slot_dollars_per_hour=lane.slot_dollars_per_hour,
             starved=self._orders.is_starved(lane.name, slots),

@@ -7,11 +7,11 @@ lane where audio costs least; what it has no room for stays held, where it can s
 and be overtaken, and goes to a dearer lane only when its deadline presses, when it has waited for
 too long, or when the cheaper one has no instances to give.
 
-A shard is as short as may be for its start-up to stay a small share of what is paid for, and longer
-where there is more work than slots; so the last ones are short, and all slots end together. The
-number of shards is even, because a chip has two cores and pays for both, and they end together (see
-`packing`). A request that must run alone gets a shard of its own. A recording so long that others
-would wait for its shard is cut: it gets an order of its own, with a range of it in each shard.
+A shard is as short as may be for its start-up to stay a small share of what is paid for, longer
+where there is more work than slots, and shorter as the work runs out; so all slots end together.
+The number of shards is even, because a chip has two cores and pays for both, and they end together
+(see `packing`). A request that must run alone gets a shard of its own. A recording so long that
+others would wait for its shard is cut: it gets an order of its own, a range in each shard.
 Invariant: every request is in one shard of one plan, or cut in one plan, or stays held.
 """
 
@@ -67,7 +67,8 @@ class Candidate:
 class LaneView:
     """A lane as the planner sees it: `slots` at its ceiling, `taken` by shards that are not over.
 
-    `requests_max` bounds what may be ordered from it now: a lane that fails is only probed. It is
+    `up` of the slots have an instance, or will have one soon. `requests_max` bounds what may be
+    ordered from it now: a lane that fails is only probed. It is
     `starved` when what was ordered long ago has no instance yet. `lost_share` is how much of the
     work is lost with instances that are taken away.
     """
@@ -77,6 +78,7 @@ class LaneView:
     costs: Costs
     slots: int
     taken: int = 0
+    up: int = 0
     requests_max: float = math.inf
     slot_dollars_per_hour: float = 0.0
     starved: bool = False
@@ -162,9 +164,13 @@ def shard_seconds(work_seconds: float, lane: LaneView, settings: PlannerSettings
     """How long shards should be: for every slot one, if that is not too short or too long.
 
     So they become shorter as the work runs out, and all slots end together (guided
-    self-scheduling; Polychronopoulos and Kuck, IEEE Transactions on Computers 36, 1987).
+    self-scheduling; Polychronopoulos and Kuck, IEEE Transactions on Computers 36, 1987). Where
+    every slot that is up has work, the last of it is for all of them, however short: a long shard
+    would keep a chip half filled, and the others waiting to be scaled in.
     """
     shortest = shortest_shard_seconds(lane.costs, settings)
+    if 0 < lane.up <= lane.taken:
+        shortest = min(shortest, max(work_seconds / lane.up, settings.shard_min_seconds))
     return min(max(work_seconds / max(2, lane.slots), shortest), settings.shard_max_seconds)
 
 

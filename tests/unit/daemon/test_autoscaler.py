@@ -163,6 +163,14 @@ async def test_instances_boot_where_the_planner_will_order_from() -> None:
     assert yard.batch.bounds == [(LANE, 4, 40)]
 
 
+async def test_the_planner_knows_how_many_slots_are_up() -> None:
+    yard = Yard()
+    assert yard.core.autoscaler.slots_up(yard.lane) == 0
+    yard.have(3)
+    await yard.tick()
+    assert yard.core.autoscaler.slots_up(yard.lane) == 6
+
+
 async def test_without_work_a_lane_is_warm_for_a_while_and_then_has_no_floor() -> None:
     yard = Yard(keep_warm_seconds=100)
     yard.services.send("a")

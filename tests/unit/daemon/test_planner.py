@@ -200,6 +200,18 @@ def test_a_shard_is_what_a_slot_gets_of_the_work_unless_too_short_or_too_long(
 
 
 @pytest.mark.parametrize(
+    ("work_seconds", "taken", "up", "seconds"),
+    [(400, 8, 8, 50), (400, 12, 8, 50), (40, 8, 8, 10), (400, 7, 8, 90), (400, 8, 0, 90)],
+    ids=["each something", "others wait", "not too short", "one is free", "none is up"],
+)
+def test_the_last_work_is_for_all_slots_that_are_up_when_none_of_them_is_free(
+    work_seconds: float, taken: int, up: int, seconds: float
+) -> None:
+    view = lane(20, taken=taken, up=up)
+    assert shard_seconds(work_seconds, view, SETTINGS) == seconds
+
+
+@pytest.mark.parametrize(
     ("requests", "seconds", "count"), [(10, 90, 2), (40, 100, 4), (46, 100, 4), (60, 100, 6)]
 )
 def test_shards_are_as_many_as_the_work_makes(requests: int, seconds: float, count: int) -> None:
