@@ -18,7 +18,7 @@ DEATHS_PER_MESSAGE_MAX = 8
 A copy that comes after the dead letter of the first asks anew.
 """
 
-RECEIVES_PER_DAEMON_MAX = 2
+RECEIVES_PER_DAEMON_MAX = 3
 """Once by each, and again when SQS cannot be reached for longer than a message stays hidden.
 
 While SQS answers badly, deletes fail as well: then a message may come as often as it is visible.
