@@ -77,12 +77,6 @@ MUTATIONS = (
         "            await self._write(opened)\n",
     ),
     Mutation(
-        "submit an order that another daemon has claimed",
-        "daemon/claims.py",
-        "        except Conflict:\n            return None\n",
-        '        except Conflict:\n            written = ""\n',
-    ),
-    Mutation(
         "take over a claim before its job can be listed",
         "daemon/claims.py",
         "        return now - self.claimed_at > TAKEN_OVER_AFTER\n",

@@ -201,7 +201,7 @@ def test_a_shard_is_what_a_slot_gets_of_the_work_unless_too_short_or_too_long(
 
 @pytest.mark.parametrize(
     ("work_seconds", "taken", "up", "seconds"),
-    [(400, 8, 8, 50), (400, 12, 8, 50), (40, 8, 8, 10), (400, 7, 8, 90), (400, 8, 0, 90)],
+    [(480, 8, 8, 60), (480, 12, 8, 60), (40, 8, 8, 45), (480, 7, 8, 90), (480, 8, 0, 90)],
     ids=["each something", "others wait", "not too short", "one is free", "none is up"],
 )
 def test_the_last_work_is_for_all_slots_that_are_up_when_none_of_them_is_free(
