@@ -48,7 +48,7 @@ class Ranges:
     def all_done(self, item: WorkItem, fingerprint: str) -> list[Progress] | None:
         """The ranges of a recording, in order; None unless all of them are transcribed."""
         parts = []
-        for number in range(item.range.count if item.range else 0):
+        for number in range(_count(item)):
             found = self.store.get(self._range(item, number))
             part = read_progress(found[0], item) if found else None
             if part is None or part.fingerprint != fingerprint or part.range_done is None:
@@ -58,9 +58,8 @@ class Ranges:
 
     def forget(self, item: WorkItem) -> None:
         """Delete what was saved of a recording that is done."""
-        count = item.range.count if item.range else 0
-        places = [self._range(item, number) for number in range(count)]
-        places += [self._cut(item, number) for number in range(1, count)]
+        places = [self._range(item, number) for number in range(_count(item))]
+        places += [self._cut(item, number) for number in range(1, _count(item))]
         try:
             for uri in places:
                 self.store.delete(uri)
@@ -68,10 +67,10 @@ class Ranges:
             log.warning("ranges_not_deleted", cause=str(error))
 
     def _range(self, item: WorkItem, number: int) -> S3Uri:
-        return self.ledger.range(item.request_id, number, item.range.count if item.range else 0)
+        return self.ledger.range(item.request_id, number, _count(item))
 
     def _cut(self, item: WorkItem, number: int) -> S3Uri:
-        return self.ledger.cut(item.request_id, number, item.range.count if item.range else 0)
+        return self.ledger.cut(item.request_id, number, _count(item))
 
 
 def read_progress(content: bytes, item: WorkItem) -> Progress | None:
@@ -114,6 +113,11 @@ def joined(item: WorkItem, parts: Sequence[Progress], model: str) -> Transcript:
         ),
         metadata=item.metadata,
     )
+
+
+def _count(item: WorkItem) -> int:
+    """Into how many ranges its recording is cut."""
+    return item.range.count if item.range else 0
 
 
 def _begin(segment: Segment) -> float:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
@@ -25,7 +26,7 @@ from neuron_worker.contract import (
     TranscriptFormat,
     WorkItem,
 )
-from tests.media import Samples
+from tests.media import Samples, encoded
 from tests.running import Cloud
 
 RECORDINGS = Path(__file__).parent / "recordings"
@@ -38,6 +39,26 @@ def samples_of(name: str) -> Samples:
     """Shape (1, samples), 16 kHz."""
     with (RECORDINGS / name).open("rb") as file, AudioReader(file, max_seconds=600) as reader:
         return np.concatenate(list(reader.blocks()), axis=1)
+
+
+def two_channels() -> bytes:
+    """A recording of one voice on the left and another one on the right."""
+    weather, harbour = samples_of("weather.mp3"), samples_of("harbour.flac")
+    both = np.zeros((2, max(weather.shape[1], harbour.shape[1])), np.float32)
+    both[0, : weather.shape[1]] = weather[0]
+    both[1, : harbour.shape[1]] = harbour[0]
+    return encoded(both, "flac", "flac", 16_000)
+
+
+def assert_each_channel_is_heard(segments: Sequence[dict[str, Any]]) -> None:
+    """The two channels' texts are there, and are not mixed."""
+    left, right = (
+        " ".join(one["text"] for one in segments if one["channel"] == channel).lower()
+        for channel in (1, 2)
+    )
+    assert "weather" in left
+    assert "weather" not in right
+    assert "harbo" in right
 
 
 @dataclass

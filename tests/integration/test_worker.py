@@ -16,7 +16,16 @@ from neuron_worker.contract import (
     Order,
     TimestampLevel,
 )
-from tests.jobs import NAMES, RECORDINGS, Job, end_of, job, samples_of
+from tests.jobs import (
+    NAMES,
+    RECORDINGS,
+    Job,
+    assert_each_channel_is_heard,
+    end_of,
+    job,
+    samples_of,
+    two_channels,
+)
 from tests.media import encoded
 from tests.running import Cloud
 
@@ -123,24 +132,12 @@ def test_progress_of_other_audio_is_not_used(cloud: Cloud, long_recording: bytes
 
 
 def test_channels_are_transcribed_for_themselves_on_request(cloud: Cloud) -> None:
-    weather, harbour = samples_of("weather.mp3"), samples_of("harbour.flac")
-    length = max(weather.shape[1], harbour.shape[1])
-    call = np.zeros((2, length), np.float32)
-    call[0, : weather.shape[1]] = weather[0]
-    call[1, : harbour.shape[1]] = harbour[0]
-    content = encoded(call, "flac", "flac", 16_000)
-    ours = job(cloud, ("call", content, Options(channels=Channels.SEPARATE)))
+    ours = job(cloud, ("call", two_channels(), Options(channels=Channels.SEPARATE)))
 
     assert ours.run().code == ExitCode.FINISHED
 
     segments = ours.transcript(ours.order.items()[0].request_id)["segments"]
-    texts = {
-        channel: " ".join(one["text"] for one in segments if one["channel"] == channel).lower()
-        for channel in (1, 2)
-    }
-    assert "weather" in texts[1]
-    assert "weather" not in texts[2]
-    assert "harbo" in texts[2]
+    assert_each_channel_is_heard(segments)
     starts = [segment["start"] for segment in segments]
     assert starts == sorted(starts)
 

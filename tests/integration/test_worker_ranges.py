@@ -9,7 +9,17 @@ import numpy as np
 import pytest
 
 from neuron_worker.contract import Channels, ExitCode, Options, OutcomeKind, TimestampLevel
-from tests.jobs import NAMES, RECORDINGS, Job, cut_job, end_of, job, samples_of
+from tests.jobs import (
+    NAMES,
+    RECORDINGS,
+    Job,
+    assert_each_channel_is_heard,
+    cut_job,
+    end_of,
+    job,
+    samples_of,
+    two_channels,
+)
 from tests.media import Samples, encoded
 from tests.running import Cloud, wait_until
 
@@ -121,26 +131,14 @@ def seconds_done(ours: Job, shard: int) -> float:
 
 
 def test_channels_of_ranges_stay_apart_and_words_keep_their_times(cloud: Cloud) -> None:
-    weather, harbour = samples_of("weather.mp3"), samples_of("harbour.flac")
-    length = max(weather.shape[1], harbour.shape[1])
-    call = np.zeros((2, length), np.float32)
-    call[0, : weather.shape[1]] = weather[0]
-    call[1, : harbour.shape[1]] = harbour[0]
-    content = encoded(call, "flac", "flac", 16_000)
     options = Options(channels=Channels.SEPARATE, timestamps=TimestampLevel.WORD)
-    ours = cut_job(cloud, 2, "call", content, options)
+    ours = cut_job(cloud, 2, "call", two_channels(), options)
 
     for shard in range(2):
         assert ours.run(shard).code == ExitCode.FINISHED
 
     segments = joined(ours)["segments"]
-    texts = {
-        channel: " ".join(one["text"] for one in segments if one["channel"] == channel).lower()
-        for channel in (1, 2)
-    }
-    assert "weather" in texts[1]
-    assert "weather" not in texts[2]
-    assert "harbo" in texts[2]
+    assert_each_channel_is_heard(segments)
     for segment in segments:
         for word in segment["words"]:
             assert segment["start"] - 0.1 <= word["start"] <= segment["end"] + 0.1
