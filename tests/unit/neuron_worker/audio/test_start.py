@@ -81,15 +81,33 @@ def test_behind_the_end_there_is_nothing(container: str) -> None:
     assert facts.start_seconds == 0
 
 
-def test_damage_before_the_start_is_nobodys_business() -> None:
-    damaged = bytearray(content("flac"))
-    third = len(damaged) // 3
-    damaged[third : third + 20_000] = bytes(20_000)
-    _, of_whole = read(Counted(bytes(damaged)))
-    _, of_rest = read(Counted(bytes(damaged)), start_seconds=40.0)
+def with_a_hole(container: str, share: float, size: int) -> bytes:
+    """A recording with so many bytes missing from a place on."""
+    damaged = bytearray(content(container))
+    first = round(len(damaged) * share)
+    damaged[first : first + size] = bytes(size)
+    return bytes(damaged)
+
+
+@pytest.mark.parametrize("container", ["flac", "mp3"])
+def test_damage_before_the_start_is_nobodys_business(container: str) -> None:
+    damaged = with_a_hole(container, 0.33, 20_000)
+    _, of_whole = read(Counted(damaged))
+    _, of_rest = read(Counted(damaged), start_seconds=40.0)
 
     assert of_whole.lost_seconds > 0.2
     assert (of_rest.lost_seconds, of_rest.bad_packets, of_rest.warnings) == (0, 0, ())
+
+
+@pytest.mark.parametrize("container", ["flac", "mp3"])
+def test_in_a_hole_there_is_nothing_before_what_follows_it(container: str) -> None:
+    size = len(content(container)) // 30
+    damaged = with_a_hole(container, 0.5, size)
+    some, facts = read(Counted(damaged), start_seconds=31.0)
+
+    assert 31.0 < facts.start_seconds < 33.0
+    assert some.shape[1] / 16_000 == pytest.approx(facts.seconds - facts.start_seconds, abs=0.05)
+    assert facts.lost_seconds == 0
 
 
 def test_a_file_that_is_cut_off_says_so_to_whoever_meets_its_end() -> None:
