@@ -117,12 +117,7 @@ class Recording:
     A thread serves the decoder: it reads the file for it and takes in what it sends.
     """
 
-    def __init__(
-        self,
-        process: DecoderProcess,
-        file: AudioFile,
-        order: Open,
-    ) -> None:
+    def __init__(self, process: DecoderProcess, file: AudioFile, order: Open) -> None:
         self._process = process
         self._file = file
         self._order = order
