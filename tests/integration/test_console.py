@@ -161,7 +161,11 @@ def test_any_client_is_a_producer_while_the_local_cloud_is_up(
     sqs.send_message(QueueUrl=variables["REQUESTS_QUEUE_URL"], MessageBody=json.dumps(body))
 
     wait_until("it is done", lambda: "mine: done" in console("status", "mine").stdout)
-    with urllib.request.urlopen(variables["METRICS_URL"]) as answer:
-        assert 'requests_settled_total{fate="finish"' in answer.read().decode()
+
+    def is_counted() -> bool:
+        with urllib.request.urlopen(variables["METRICS_URL"]) as answer:
+            return 'requests_settled_total{fate="finish"' in answer.read().decode()
+
+    wait_until("it is counted", is_counted)
     assert boto3.client("batch").describe_job_queues()["jobQueues"]
     assert local_up.stop() == 0
