@@ -1,6 +1,7 @@
 """The small cloud runs real workers, the simulator sleepers: both must keep their chips as busy."""
 
 import random
+import statistics
 import time
 from array import array
 from collections.abc import Iterator, Sequence
@@ -15,7 +16,7 @@ import structlog
 from daemon.settings import load
 from daemon.simulation import fleet
 from daemon.simulation.workload import Workload
-from neuron_worker.contract import Order
+from neuron_worker.contract import Ledger, Order, S3Uri, ShardReport
 from tests import fleets
 from tests.jobs import NAMES, samples_of
 from tests.media import encoded
@@ -49,9 +50,10 @@ class Core:
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """What a real job took, from start to end, for how much audio."""
+    """What a real job took: until its first request began, and for its requests."""
 
-    audio_seconds: Sequence[float]
+    request_ids: Sequence[str]
+    start_seconds: float
     seconds: float
     ended_at: float
 
@@ -94,29 +96,44 @@ def send(cloud: Cloud, wanted: Sequence[tuple[tuple[str, float], str]]) -> None:
         cloud.send({"audio": audio, "request_id": name, "duration_seconds": seconds})
 
 
-def shards(cloud: Cloud, audio_seconds: dict[str, float]) -> Iterator[Shard]:
-    """The jobs of all orders, by what Batch says of them."""
+def shards(cloud: Cloud) -> Iterator[Shard]:
+    """The jobs of all orders, by what Batch and the workers' reports say of them."""
     keys = cloud.keys("ledger", "orders/closed/")
     orders = [Order.model_validate_json(cloud.read(f"s3://ledger/{key}")) for key in keys]
     roots = cloud.batch.list_jobs(jobQueue=cloud.parts.job_queue, jobStatus="SUCCEEDED")
+    ledger = Ledger(S3Uri.parse("s3://ledger/"))
     for order in orders:
         [root] = [job for job in roots["jobSummaryList"] if job["jobName"] == order.order_id]
         for index, shard in enumerate(order.shards):
             child = root["jobId"] if len(order.shards) == 1 else f"{root['jobId']}:{index}"
             [job] = cloud.batch.describe_jobs(jobs=[child])["jobs"]
+            report = ShardReport.model_validate_json(
+                cloud.read(str(ledger.report(order.order_id, index)))
+            )
+            began_at = min(
+                outcome.finished_at.timestamp() - outcome.wall_seconds
+                for outcome in report.outcomes
+            )
             yield Shard(
-                [audio_seconds[item.request_id] for item in shard.items],
+                [item.request_id for item in shard.items],
+                began_at - job["startedAt"] / 1_000,
                 (job["stoppedAt"] - job["startedAt"]) / 1_000,
                 job["stoppedAt"] / 1_000,
             )
 
 
-def fitted(found: Sequence[Shard]) -> tuple[float, float]:
-    """Seconds to start a worker, and for a second of audio: what explains the jobs best."""
-    rows = [[1.0, sum(shard.audio_seconds)] for shard in found]
-    left = [shard.seconds - FILE_SECONDS * len(shard.audio_seconds) for shard in found]
-    (start, rate), *_ = np.linalg.lstsq(np.array(rows), np.array(left), rcond=None)
-    return max(0.1, float(start)), max(0.001, float(rate))
+def core_seconds(
+    found: Sequence[Shard], lengths: dict[str, float], start_seconds: float
+) -> dict[str, float]:
+    """What each request took: of its job's time, beyond the start, its share by length."""
+    taken: dict[str, float] = {}
+    for shard in found:
+        left = max(0.1, shard.seconds - start_seconds - FILE_SECONDS * len(shard.request_ids))
+        audio_seconds = sum(lengths[one] for one in shard.request_ids)
+        taken |= {
+            one: FILE_SECONDS + left * lengths[one] / audio_seconds for one in shard.request_ids
+        }
+    return taken
 
 
 @pytest.mark.usefixtures("_logging_as_before")
@@ -133,8 +150,8 @@ def test_chips_are_as_busy_with_real_workers_as_the_simulator_predicts(cloud: Cl
         wait_until("all messages are gone", lambda: cloud.depth() == (0, 0), 240)
         wait_until("all orders are closed", lambda: not cloud.keys("ledger", "orders/open/"))
         config = cloud.config(**CLOUD)
-    jobs = list(shards(cloud, lengths))
-    assert sum(len(job.audio_seconds) for job in jobs) == REQUESTS
+    jobs = list(shards(cloud))
+    assert sorted(one for job in jobs for one in job.request_ids) == sorted(lengths)
     real = busy_share(
         [
             Core(one.launched_at, one.ended_at, busy)
@@ -144,7 +161,9 @@ def test_chips_are_as_busy_with_real_workers_as_the_simulator_predicts(cloud: Cl
         max(job.ended_at for job in jobs),
     )
 
-    start_seconds, rate = fitted(jobs)
+    start_seconds = statistics.median(job.start_seconds for job in jobs)
+    taken = core_seconds(jobs, lengths, start_seconds)
+    rate = statistics.median(taken[one] / lengths[one] for one in lengths)
     profile = {"core_seconds_per_audio_hour": rate * 3_600, "load_seconds": start_seconds}
     parameters = fleets.parameters(
         boot_seconds=0.5,
@@ -160,7 +179,7 @@ def test_chips_are_as_busy_with_real_workers_as_the_simulator_predicts(cloud: Cl
         fleets.scenario(profile="tiny.en", lanes=[one_chip]),
         array("d", [0.0] * FIRST + [LATER_SECONDS] * (REQUESTS - FIRST)),
         array("d", lengths.values()),
-        array("d", (FILE_SECONDS + rate * seconds for seconds in lengths.values())),
+        array("d", (taken[one] for one in lengths)),
         array("B", [0] * REQUESTS),
         array("B", [0] * REQUESTS),
     )
@@ -175,6 +194,6 @@ def test_chips_are_as_busy_with_real_workers_as_the_simulator_predicts(cloud: Cl
     )
 
     told = f"{real:.1%} real, {predicted:.1%} predicted; {len(jobs)} and {history.jobs} jobs"
-    told += f", which take {start_seconds:.1f} s and {rate:.3f} s for a second of audio"
+    told += f", which start in {start_seconds:.1f} s and take {rate:.3f} s for a second of audio"
     assert abs(real - predicted) <= DIFFERENCE_MAX, told
     assert 0.3 < predicted < 0.99, "an idle or a full fleet proves little"
