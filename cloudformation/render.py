@@ -61,7 +61,10 @@ def render() -> str:
         redrive_receives=REDRIVE_RECEIVES,
         spot_percents=SPOT_PERCENTS,
     )
-    return "".join(f"{line.rstrip()}\n" for line in text.splitlines() if line.strip())
+    lines = [line.rstrip() for line in text.splitlines()]
+    # A part's tags leave empty lines, one after the other; a single one may mean something.
+    kept = [line for line, before in zip(lines, ["", *lines], strict=False) if line or before]
+    return "\n".join([*kept, ""])
 
 
 if __name__ == "__main__":

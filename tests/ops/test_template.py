@@ -1,14 +1,18 @@
 """The template, before anybody launches it."""
 
+import email
 import importlib.util
 import json
+import re
 import subprocess
 import sys
+from email.message import Message
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+import yaml
 
 from daemon.catalogue import CATALOGUE
 from daemon.settings import RetrySettings
@@ -178,3 +182,28 @@ def test_the_template_is_small_enough_for_s3() -> None:
     assert TEMPLATE.stat().st_size < 1_000_000
     assert len(template()["Resources"]) <= 500
     assert Path(TEMPLATE).read_text().isascii()
+
+
+def test_an_instance_s_user_data_is_a_script_that_a_shell_can_read() -> None:
+    """Batch takes user data as a MIME archive alone (userguide/launch-templates.html)."""
+    data = resources("AWS::EC2::LaunchTemplate")["LaunchTemplate"]["LaunchTemplateData"]
+    message = email.message_from_string(data["UserData"]["Fn::Base64"])
+    [script] = message.get_payload()
+    assert isinstance(script, Message)
+    assert script.get_content_type() == "text/x-shellscript"
+    text = str(script.get_payload())
+    assert "ECS_ENABLE_SPOT_INSTANCE_DRAINING=true >> /etc/ecs/ecs.config" in text
+    subprocess.run(["sh", "-n"], input=text, text=True, check=True)
+
+
+@pytest.mark.parametrize("kind", ["Daemon", "Worker"])
+def test_a_build_is_what_a_shell_and_codebuild_can_read(kind: str) -> None:
+    spec = yaml.safe_load(
+        resources("AWS::CodeBuild::Project")[f"{kind}Build"]["Source"]["BuildSpec"]
+    )
+    assert spec["version"] == 0.2
+    commands = [line for phase in spec["phases"].values() for line in phase["commands"]]
+    subprocess.run(["bash", "-n"], input="\n".join(commands), text=True, check=True)
+    dockerfile = ROOT / ("neuron_worker" if kind == "Worker" else "daemon") / "Dockerfile"
+    declared = set(re.findall(r"^ARG (\w+)", dockerfile.read_text(), re.MULTILINE))
+    assert set(re.findall(r'--build-arg "(\w+)=', "\n".join(commands))) <= declared
