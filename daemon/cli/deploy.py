@@ -167,7 +167,7 @@ class Deployment:
         baked = {
             "MODEL": self._value("Model"),
             "MODEL_REVISION": self._value("ModelRevision"),
-            "BATCH_SIZE": self._value("BatchSize"),
+            "BATCH": self._value("BatchSize"),
         }
         Builds().run(
             {
