@@ -132,8 +132,9 @@ class Deployment:
             self._apply(self.stacks.plan(self.template_url, self._parameters(image_tag)))
             if image_tag is None:
                 tag = self._built()
-                again = dict.fromkeys(self.declared) | {"ImageTag": tag}
-                self._apply(self.stacks.plan(self.template_url, again))
+                made = self.stacks.look()
+                parameters = {} if made is None else dict(made.parameters)
+                self._apply(self.stacks.plan(self.template_url, parameters | {"ImageTag": tag}))
         else:
             self._apply(self.stacks.plan(self.template_url, self._parameters(image_tag)))
         stack = self.stacks.look()
@@ -183,10 +184,10 @@ class Deployment:
         baked = "\n".join(self._value(key) for key in BAKED_IN)
         return f"{commit_of(Path())}-{hashlib.sha256(baked.encode()).hexdigest()[:8]}"
 
-    def _parameters(self, image_tag: str | None) -> dict[str, str | None]:
+    def _parameters(self, image_tag: str | None) -> dict[str, str]:
         """What to tell CloudFormation: what is given, else what was, else nothing."""
         known = {} if self._is_new or self.before is None else self.before.parameters
-        kept: dict[str, str | None] = {key: None for key in self.declared if key in known}
+        kept = {key: value for key, value in known.items() if key in self.declared}
         return kept | dict(self.given) | ({} if image_tag is None else {"ImageTag": image_tag})
 
     def _value(self, key: str) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 import boto3
 import pytest
 from moto.cloudformation import parsing
+from moto.cloudformation.models import ChangeSet
 
 from daemon.embedded.batch.service import EmbeddedBatch
 from daemon.embedded.s3 import EmbeddedS3
@@ -45,6 +46,8 @@ LEFT_OUT = {
 
 COMMAND = [sys.executable, "-m", "neuron_worker"]
 """The ENTRYPOINT of the worker's image: there is no image here."""
+
+AMI = "ami-12c6146b"
 
 SERVICE_ROLE = "batch"
 """moto wants a compute environment to name one; AWS takes its own service-linked role."""
@@ -118,7 +121,7 @@ def empty_account(folder: Path) -> Iterator[Account]:
             for name, value in found.environment.items():
                 patch.setenv(name, value)
             _drop_no_value(patch)
-            found.client("ssm").put_parameter(Name="/ami", Value="ami-12c6146b", Type="String")
+            _keep_what_a_change_set_says(patch)
             found.client("iam").create_role(RoleName=SERVICE_ROLE, AssumeRolePolicyDocument="{}")
             yield found
     finally:
@@ -145,6 +148,19 @@ def _drop_no_value(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(parsing, "clean_json", cleaned)
 
 
+def _keep_what_a_change_set_says(patch: pytest.MonkeyPatch) -> None:
+    """Have moto give a stack the parameters and outputs of a change set, not resources alone."""
+    apply = ChangeSet.apply
+
+    def applied(change_set: Any) -> None:
+        apply(change_set)
+        stack = change_set.stack
+        stack.template_dict, stack.parameters = change_set.template_dict, change_set.parameters
+        stack.output_map = stack._create_output_map()
+
+    patch.setattr(ChangeSet, "apply", applied)
+
+
 def launchable() -> str:
     """The template as moto can make it, as JSON."""
     found = template()
@@ -157,7 +173,8 @@ def launchable() -> str:
     found["Outputs"] = {
         name: one for name, one in found["Outputs"].items() if not name.endswith("BuildName")
     }
-    found["Parameters"]["NeuronAmiId"]["Default"] = "/ami"
+    # moto tells of such a parameter only what it stands for, and has not this one.
+    found["Parameters"]["NeuronAmiId"] = {"Type": "AWS::EC2::Image::Id", "Default": AMI}
     role = {"Fn::Sub": f"arn:aws:iam::${{AWS::AccountId}}:role/{SERVICE_ROLE}"}
     for one in found["Resources"].values():
         if one["Type"] == "AWS::Batch::ComputeEnvironment":
@@ -219,3 +236,10 @@ def parameters(account: Account, **more: str) -> list[dict[str, str]]:
         **more,
     }
     return [{"ParameterKey": key, "ParameterValue": value} for key, value in wanted.items()]
+
+
+def outputs(account: Account) -> dict[str, str]:
+    """Of the stack, which is made or changed."""
+    [stack] = account.client("cloudformation").describe_stacks(StackName=NAME)["Stacks"]
+    assert stack["StackStatus"] in ("CREATE_COMPLETE", "UPDATE_COMPLETE")
+    return {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}

@@ -33,7 +33,9 @@ class Call:
 
 def calls(folder: Path, who: str) -> set[Call]:
     """What was recorded of one kind of process."""
-    lines = [line for file in folder.glob(f"{who}-*.jsonl") for line in file.open()]
+    lines = [
+        line for file in folder.glob(f"{who}-*.jsonl") for line in file.read_text().splitlines()
+    ]
     return {_call(*json.loads(line)) for line in set(lines)}
 
 

@@ -93,7 +93,7 @@ def test_a_new_stack_is_made_in_the_default_network_and_gets_the_images_of_the_c
     ec2 = empty.client("ec2")
     [vpc] = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"]
     assert parameters["VpcId"] == vpc["VpcId"]
-    assert parameters["RouteTableIds"].startswith("rtb-")
+    assert "rtb-" in parameters["RouteTableIds"]
 
     bucket = parameters["SourceBucket"]
     assert bucket in _buckets(empty)
@@ -137,15 +137,15 @@ def test_a_mistake_is_named_before_anything_is_made(
 
 def test_a_region_without_the_instances_is_named(empty: Account, template: Path) -> None:
     ec2 = empty.client("ec2")
-    for subnet in ec2.describe_subnets()["Subnets"]:
-        if subnet["AvailabilityZone"] in ("us-east-1a", "us-east-1b", "us-east-1c", "us-east-1d"):
-            ec2.delete_subnet(SubnetId=subnet["SubnetId"])
     offered = ec2.describe_instance_type_offerings(
         LocationType="availability-zone",
         Filters=[{"Name": "instance-type", "Values": ["inf2.xlarge"]}],
     )["InstanceTypeOfferings"]
-    left = {one["AvailabilityZone"] for one in ec2.describe_subnets()["Subnets"]}
-    assert not left & {one["Location"] for one in offered}
+    zones = {one["Location"] for one in offered}
+    for subnet in ec2.describe_subnets()["Subnets"]:
+        if subnet["AvailabilityZone"] in zones:
+            ec2.delete_subnet(SubnetId=subnet["SubnetId"])
+    assert ec2.describe_subnets()["Subnets"]
     done = _deploy(template, *KNOWN)
     assert done.returncode == 1
     assert "no subnet in an Availability Zone with inf2.xlarge" in done.stderr

@@ -18,7 +18,12 @@ from daemon.catalogue import CATALOGUE
 from daemon.settings import RetrySettings
 from tests.ops.template import ROOT, TEMPLATE, resources, template
 
+CFN_LINT = Path(sys.executable).parent / "cfn-lint"
 CHECKOV = ROOT / ".ops-venv" / "bin" / "checkov"
+CHECKOV_OPTIONS = (
+    *("--framework", "cloudformation", "--output", "json"),
+    *("--quiet", "--compact", "--skip-download"),
+)
 
 
 def _render() -> ModuleType:
@@ -37,16 +42,7 @@ def test_the_template_is_what_its_parts_make() -> None:
 
 def test_cfn_lint_has_no_complaint() -> None:
     done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "cfnlint",
-            "--include-checks",
-            "I",
-            "--format",
-            "parseable",
-            TEMPLATE,
-        ],
+        [CFN_LINT, "--include-checks", "I", "--format", "parseable", TEMPLATE],
         capture_output=True,
         text=True,
         check=False,
@@ -57,17 +53,7 @@ def test_cfn_lint_has_no_complaint() -> None:
 
 def test_checkov_finds_nothing_that_is_not_explained() -> None:
     done = subprocess.run(
-        [
-            CHECKOV,
-            "--file",
-            TEMPLATE,
-            "--framework",
-            "cloudformation",
-            "--output",
-            "json",
-            "--quiet",
-        ]
-        + ["--skip-download", "--compact"],
+        [CHECKOV, "--file", TEMPLATE, *CHECKOV_OPTIONS],
         capture_output=True,
         text=True,
         check=False,

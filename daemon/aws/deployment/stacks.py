@@ -127,18 +127,15 @@ class Stacks:
             found = self._cloudformation.get_template_summary(TemplateURL=template_url)
         return {one["ParameterKey"]: one.get("DefaultValue") for one in found["Parameters"]}
 
-    def plan(self, template_url: str, parameters: Mapping[str, str | None]) -> Plan | None:
-        """What a template with these parameters (None: as before) would change; None for nothing.
+    def plan(self, template_url: str, parameters: Mapping[str, str]) -> Plan | None:
+        """What a template with these parameters would change; None for nothing.
 
         Raises `StackFailed` when CloudFormation finds the change impossible.
         """
         stack = self.look()
         is_new = stack is None or stack.is_new
         given = [
-            {"ParameterKey": key, "UsePreviousValue": True}
-            if value is None
-            else {"ParameterKey": key, "ParameterValue": value}
-            for key, value in parameters.items()
+            {"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()
         ]
         with in_words("cloudformation"):
             arn = self._cloudformation.create_change_set(
