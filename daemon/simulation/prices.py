@@ -1,8 +1,8 @@
 """What an hour of audio costs on each lane while its cores are busy, as a Markdown table.
 
-`python -m daemon.simulation.prices [PARAMETERS]`: the price of an instance by its NeuronCores, times
-the core-seconds that an hour of audio takes. Boot, idle time and what is repeated come on top; how
-much, a simulation says.
+`python -m daemon.simulation.prices [PARAMETERS]`: the price of an instance by its NeuronCores,
+times the core-seconds that an hour of audio takes. Boot, idle time and what is repeated come on
+top; how much, a simulation says.
 """
 
 import sys

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 TEMPLATE = ROOT / "cloudformation" / "whisper-fleet.yaml"
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]
     """YAML with CloudFormation's short tags, which become their long forms."""
 
 

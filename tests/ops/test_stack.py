@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from daemon.cli.deploy import environment_of
-from neuron_worker.contract import Ledger, Record, S3Uri
+from neuron_worker.contract import Ledger, Record, S3Uri, TranscriptFormat
 from tests.jobs import RECORDINGS
 from tests.ops.account import (
     NAME,
@@ -150,7 +150,7 @@ def test_a_request_goes_through_exactly_what_the_stack_made(stack: Stack) -> Non
         record = wait_until("the request is done", lambda: stack.record("whole"))
         assert record.done is not None
         assert daemon.terminate() == 0
-    transcript = S3Uri.parse(record.done.transcripts["txt"])
+    transcript = S3Uri.parse(record.done.transcripts[TranscriptFormat.TXT])
     assert transcript.bucket == stack.outputs["TranscriptsBucketName"]
     found = stack.account.client("s3").get_object(Bucket=transcript.bucket, Key=transcript.key)
     assert "weather" in found["Body"].read().decode().lower()

@@ -174,7 +174,7 @@ def test_an_instance_s_user_data_is_a_script_that_a_shell_can_read() -> None:
     """Batch takes user data as a MIME archive alone (userguide/launch-templates.html)."""
     data = resources("AWS::EC2::LaunchTemplate")["LaunchTemplate"]["LaunchTemplateData"]
     message = email.message_from_string(data["UserData"]["Fn::Base64"])
-    [script] = message.get_payload()
+    script = message.get_payload(0)
     assert isinstance(script, Message)
     assert script.get_content_type() == "text/x-shellscript"
     text = str(script.get_payload())
