@@ -6,11 +6,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from daemon.catalogue import instance_type
 from daemon.cli.deploy import environment_of
 from neuron_worker.contract import Ledger, Record, S3Uri, TranscriptFormat
 from tests.jobs import RECORDINGS
@@ -159,7 +161,14 @@ def test_a_request_goes_through_exactly_what_the_stack_made(stack: Stack) -> Non
 def test_two_jobs_land_on_one_chip_and_never_three(stack: Stack) -> None:
     batch = stack.account.batch
     lane = f"{NAME}-inf2-xlarge"
-    # Jobs that find no order end by themselves; how long they take does not matter.
+    # Batch goes by these two alone. The embedded one would have a third job wait for a core.
+    [definition] = batch.describe_job_definitions()["jobDefinitions"]
+    asked = definition["containerProperties"]["resourceRequirements"]
+    vcpus, memory_mib = (
+        int(one["value"]) for one in sorted(asked, key=itemgetter("type"), reverse=True)
+    )
+    size = instance_type("inf2.xlarge")
+    assert min(size.vcpus // vcpus, size.usable_memory_mib // memory_mib) == 2
     submitted = [
         batch.submit_job(
             jobName=f"chip-{number}",
