@@ -5,13 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: demo test lint schema bench bench-dispatch simulate chaos mutations kill backlog endurance xla-check lock clean
+.PHONY: demo test lint schema stack bench bench-dispatch simulate chaos mutations kill backlog endurance xla-check lock clean
 
 demo: $(INSTALLED)  ## Transcribe the shipped recordings through the whole path.
 	$(BIN)/whisper-fleet local run tests/recordings --out transcripts --formats txt,json,srt,vtt --overwrite
 
 # Two files at a time, each of which computes on one core.
-test: lint .conformance-venv/installed  ## Lint, type-check, check the arrows, run all tests.
+test: lint .conformance-venv/installed .ops-venv/installed  ## Lint, type-check, check the arrows, run all tests.
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile
 
 lint: $(INSTALLED)
@@ -22,6 +22,9 @@ lint: $(INSTALLED)
 
 schema: $(INSTALLED)  ## Write the published JSON Schema of a request.
 	$(BIN)/python -m daemon.schema
+
+stack: $(INSTALLED)  ## Make the stack's template of its parts.
+	$(BIN)/python cloudformation/render.py
 
 OUT ?= bench-results
 REPETITIONS ?= 3
@@ -77,10 +80,10 @@ xla-check: .xla-venv/installed  ## Lower every graph through torch-xla, and run 
 	.$*-venv/bin/pip install --quiet --no-deps --requirement $<
 	touch $@
 
-# ministack pins another botocore than ours: an environment of its own as well.
-.conformance-venv/installed: tests/conformance/requirements.lock
-	$(PYTHON) -m venv .conformance-venv
-	.conformance-venv/bin/pip install --quiet --no-deps --requirement $<
+# ministack and checkov pin other versions of botocore than ours: environments of their own as well.
+.conformance-venv/installed .ops-venv/installed: .%-venv/installed: tests/%/requirements.lock
+	$(PYTHON) -m venv .$*-venv
+	.$*-venv/bin/pip install --quiet --no-deps --requirement $<
 	touch $@
 
 # torch goes first and by its exact version, so that what depends on it brings no other build.
@@ -99,4 +102,4 @@ lock:  ## Resolve setup.cfg's ranges afresh and pin what came out.
 	$(BIN)/pip freeze --all --exclude-editable | grep -v '^pip==' | sed 's/^\(torch==[0-9.]*\).*/\1/' > requirements.lock
 
 clean:
-	rm -rf $(VENV) .bench-venv .bench-cache .xla-venv .conformance-venv bench-results transcripts .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .bench-venv .bench-cache .xla-venv .conformance-venv .ops-venv bench-results transcripts .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -59,6 +59,11 @@ class InstanceType:
         return int(self.memory_gib * MIB_PER_GIB * (1 - HELD_BACK_FRACTION)) - HELD_BACK_MIB
 
     @property
+    def template_id(self) -> str:
+        """`Inf2XL8` of inf2.8xlarge: names in a CloudFormation template are letters and digits."""
+        return "Inf2XL" + self.name.removeprefix("inf2.").removesuffix("xlarge")
+
+    @property
     def slot_vcpus(self) -> int:
         """One NeuronCore's share of the vCPUs."""
         return self.vcpus // self.cores
