@@ -21,17 +21,17 @@ NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
 
 
 class StackFailed(Exception):
-    """The stack {name} ended as {status}:{reasons}"""
+    """The stack {name} {end}:{reasons}"""
 
-    def __init__(self, name: str, status: str, reasons: Sequence[str]) -> None:
-        super().__init__(name, status, reasons)
+    def __init__(self, name: str, end: str, reasons: Sequence[str]) -> None:
+        super().__init__(name, end, reasons)
         self.name = name
-        self.status = status
+        self.end = end
         self.reasons = reasons
 
     def __str__(self) -> str:
         listed = "".join(f"\n  {reason}" for reason in self.reasons) or " no reason was given"
-        return str(self.__doc__).format(name=self.name, status=self.status, reasons=listed)
+        return str(self.__doc__).format(name=self.name, end=self.end, reasons=listed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ class Stacks:
             self._forget(arn)
             if any(words in reason for words in NO_CHANGES):
                 return None
-            raise StackFailed(self.name, "an impossible change", [reason])
+            raise StackFailed(self.name, "cannot be changed like this", [reason])
         return Plan(arn, is_new, tuple(map(_change, found.get("Changes", ()))))
 
     def discard(self, plan: Plan) -> None:
@@ -184,7 +184,8 @@ class Stacks:
                 break
             self.pause(LOOK_PERIOD_SECONDS)
         if stack is None or stack.status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
-            raise StackFailed(self.name, stack.status if stack else "gone", failures)
+            status = stack.status if stack else "gone"
+            raise StackFailed(self.name, f"ended as {status}", failures)
         return stack
 
     def _describe(self, arn: str) -> dict[str, Any]:
