@@ -175,6 +175,9 @@ def launchable() -> str:
     }
     # moto tells of such a parameter only what it stands for, and has not this one.
     found["Parameters"]["NeuronAmiId"] = {"Type": "AWS::EC2::Image::Id", "Default": AMI}
+    for one in found["Resources"].values():
+        if one.get("DeletionPolicy") == "RetainExceptOnCreate":
+            one["DeletionPolicy"] = "Retain"
     role = {"Fn::Sub": f"arn:aws:iam::${{AWS::AccountId}}:role/{SERVICE_ROLE}"}
     for one in found["Resources"].values():
         if one["Type"] == "AWS::Batch::ComputeEnvironment":

@@ -48,6 +48,11 @@ class Stack:
         return self.status == "REVIEW_IN_PROGRESS"
 
     @property
+    def is_stillborn(self) -> bool:
+        """Whether it was never complete: it can only be deleted."""
+        return self.status in ("CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED")
+
+    @property
     def is_busy(self) -> bool:
         """Whether somebody is changing it."""
         return self.status.endswith("_IN_PROGRESS") and not self.is_new
