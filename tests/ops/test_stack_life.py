@@ -57,7 +57,7 @@ def test_a_new_image_makes_a_new_task_in_the_same_service(tmp_path: Path) -> Non
         told = outputs(made)
         # moto compares templates, not what parameters make of them.
         changed = json.loads(launchable().replace("${ImageTag}", "second"))
-        changed["Resources"]["EventsQueue"]["Properties"]["MessageRetentionPeriod"] = 7200
+        changed["Resources"]["EventsQueue"]["Properties"]["VisibilityTimeout"] = 45
         cloudformation.update_stack(
             StackName=NAME,
             TemplateBody=json.dumps(changed),
@@ -69,8 +69,8 @@ def test_a_new_image_makes_a_new_task_in_the_same_service(tmp_path: Path) -> Non
         assert task["taskDefinition"]["revision"] == 2
         # What is in the new one, moto loses.
         events = made.client("sqs").get_queue_attributes(
-            QueueUrl=told["EventsQueueUrl"], AttributeNames=["MessageRetentionPeriod"]
+            QueueUrl=told["EventsQueueUrl"], AttributeNames=["VisibilityTimeout"]
         )
-        assert events["Attributes"]["MessageRetentionPeriod"] == "7200"
+        assert events["Attributes"]["VisibilityTimeout"] == "45"
         [service] = ecs.describe_services(cluster=NAME, services=["daemon"])["services"]
         assert service["desiredCount"] == 1
