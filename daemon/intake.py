@@ -41,6 +41,9 @@ BODIES_MAX_CHARACTERS = 32_000_000
 """Of all that is outstanding. A body is kept three times, as text, parsed and in its order, so that
 few long ones take as much memory as many short ones."""
 
+MESSAGE_FIELDS = set(Message.model_fields)
+"""One set for all messages: of its own, each would need as much memory as for the rest of it."""
+
 UNDECIDED_SECONDS = 15
 DOUBLINGS_MAX = 6
 """How long a message that could not be decided on is put off: twice as long each time, up to a
@@ -189,11 +192,13 @@ class Intake:
             priority=request.priority,
             deadline=request.deadline,
             messages={
-                message.message_id: Message(
+                message.message_id: Message.model_construct(
+                    MESSAGE_FIELDS,
                     message_id=message.message_id,
                     receipt_handle=message.receipt_handle,
                     body=message.body,
                     received_at=now,
+                    sent_at=message.sent_at,
                 )
             },
         )
