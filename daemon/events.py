@@ -71,7 +71,7 @@ class Events:
     def _order_id(self, received: Received) -> str | None:
         """The order that an event is about; None where there is no news of any."""
         try:
-            event = _EVENT.validate_json(received.body)
+            event = _EVENT.validate_json(received.body, extra="ignore")
         except ValidationError:
             self._metrics.events.labels("other").inc()
             log.warning("event_not_understood", message_id=received.message_id)

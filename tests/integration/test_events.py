@@ -108,6 +108,14 @@ async def test_both_bells_ring_once_for_each_order(
     assert received(metrics) == {"worker": 2, "batch": 2}
 
 
+async def test_what_a_newer_worker_says_besides_is_no_hindrance(
+    cloud: Cloud, events: Events, rung: list[set[str]], metrics: Metrics
+) -> None:
+    send(cloud, ring("order-1") | {"news": {"is": 1}})
+    await events.poll()
+    assert (rung, received(metrics)) == ([{"order-1"}], {"worker": 1})
+
+
 def received(metrics: Metrics) -> dict[str, float]:
     return {
         sample.labels["source"]: sample.value

@@ -66,7 +66,7 @@ def test_the_effort_is_all_that_was_counted() -> None:
     assert [effort.seconds_in(stage) for stage in Stage] == [0, 1, 2, 3, 4]
     assert (effort.windows, effort.tokens, effort.fallbacks) == (3, 90, 1)
     assert effort.peak_memory_bytes >= 10 * MIB
-    assert Effort.model_validate_json(effort.to_json()) == effort
+    assert Effort.from_json(effort.to_json()) == effort
 
 
 def test_the_peak_of_memory_stays_after_what_was_held_is_gone() -> None:
