@@ -172,11 +172,11 @@ class Autoscaler:
             _instances(lane, fleet) * lane.dollars_per_hour
             for lane, fleet in zip(lanes, fleets, strict=True)
         )
-        self.metrics.fleet_dollars_per_hour.set(rate)
+        self.metrics.fleet.dollars_per_hour.set(rate)
         budget = settings.dollars_per_hour_max
         if math.isfinite(settings.dollars_per_day_max):
             spent = await self.spend.add(rate, self.clock())
-            self.metrics.dollars_today.set(spent)
+            self.metrics.fleet.dollars_today.set(spent)
             # What runs needs so long to end, and costs as much until then.
             ending_hours = (self.settings.planner.shard_max_seconds + settings.idle_seconds) / 3600
             budget = min(budget, (settings.dollars_per_day_max - spent) / ending_hours)
@@ -245,11 +245,11 @@ class Autoscaler:
             )
         except ServiceError as error:
             # The other lanes are not to wait; the next tick tries again.
-            self.metrics.bounds_refused.labels(lane.name).inc()
+            self.metrics.fleet.bounds_refused.labels(lane.name).inc()
             log.warning("bounds_not_set", lane=lane.name, cause=str(error), **told)
             return
-        self.metrics.floor_vcpus.labels(lane.name).set(bounds.floor_vcpus)
-        self.metrics.ceiling_vcpus.labels(lane.name).set(bounds.ceiling_vcpus)
+        self.metrics.fleet.floor_vcpus.labels(lane.name).set(bounds.floor_vcpus)
+        self.metrics.fleet.ceiling_vcpus.labels(lane.name).set(bounds.ceiling_vcpus)
         log.info("bounds_set", lane=lane.name, **told)
 
 

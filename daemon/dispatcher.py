@@ -292,12 +292,12 @@ class Dispatcher:
         )
 
     async def _measure(self) -> None:
-        self.metrics.held.set(len(self.outstanding.held()))
-        self.metrics.in_flight.set(len(self.outstanding.ordered()))
-        self.metrics.orders_open.set(len(self._orders.under_way()))
+        self.metrics.requests.held.set(len(self.outstanding.held()))
+        self.metrics.requests.in_flight.set(len(self.outstanding.ordered()))
+        self.metrics.requests.orders_open.set(len(self._orders.under_way()))
         depth = await self._world.requests.depth()
-        self.metrics.queue_visible.set(depth.visible)
-        self.metrics.queue_in_flight.set(depth.in_flight)
+        self.metrics.requests.queue_visible.set(depth.visible)
+        self.metrics.requests.queue_in_flight.set(depth.in_flight)
 
     async def _give_back(self) -> None:
         self._orders.withdraw_unwritten()

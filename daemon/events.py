@@ -73,11 +73,11 @@ class Events:
         try:
             event = _EVENT.validate_json(received.body, extra="ignore")
         except ValidationError:
-            self._metrics.events.labels("other").inc()
+            self._metrics.requests.events.labels("other").inc()
             log.warning("event_not_understood", message_id=received.message_id)
             return None
         if isinstance(event, Ring):
-            self._metrics.events.labels("worker").inc()
+            self._metrics.requests.events.labels("worker").inc()
             return event.order_id
-        self._metrics.events.labels("batch").inc()
+        self._metrics.requests.events.labels("batch").inc()
         return event.detail.name if event.detail.status.ended else None

@@ -265,8 +265,8 @@ class Orders:
             self.breakers.failed(order.lane, order.order_id, str(refusal))
             raise
         opened.submitted_at = self.clock()
-        self.metrics.orders.labels(lane.name).inc()
-        self.metrics.shards.labels(lane.name).inc(len(order.shards))
+        self.metrics.fleet.orders.labels(lane.name).inc()
+        self.metrics.fleet.shards.labels(lane.name).inc(len(order.shards))
         log.info("order_submitted", order_id=order.order_id, job_id=opened.job_id, lane=lane.name)
         if opened.claim is not None:
             try:
