@@ -28,6 +28,7 @@ class OpenOrder:
     report_etags: dict[int, str] = field(default_factory=dict)
     ended_shards: set[int] = field(default_factory=set)
     learned_shards: set[int] = field(default_factory=set)
+    counted_ranges: set[int] = field(default_factory=set)
     begun: bool = False
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
