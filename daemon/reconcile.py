@@ -105,6 +105,7 @@ class Reconciler:
             if opened.job_id is None:
                 await self.orders.drive(opened)
                 return
+            opened.job = job
             opened.begun = opened.begun or (job is not None and job.begun)
             await self._settle_reported(opened)
             ends = await self._newly_ended(opened, job)
