@@ -14,7 +14,7 @@ lanes together cost no more than the budget, or than what already runs.
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -39,6 +39,9 @@ GAPS_TO_JUDGE = 5
 
 GAPS_COVERED = 0.9
 """Of the times without work, so many end while the lane is still warm."""
+
+UNSEEN_MAX = timedelta(minutes=5)
+"""Of a longer time between two looks, nobody can say what ran."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +134,12 @@ class Autoscaler:
     _memories: dict[str, _Memory] = field(default_factory=dict, init=False)
     _busy_vcpus: dict[str, int] = field(default_factory=dict, init=False)
     _up_vcpus: dict[str, int] = field(default_factory=dict, init=False)
+    _looked_at: list[datetime] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        """The budget does not change while the daemon runs."""
+        self.metrics.fleet.budget_per_hour.set(self.settings.autoscaler.dollars_per_hour_max)
+        self.metrics.fleet.budget_per_day.set(self.settings.autoscaler.dollars_per_day_max)
 
     def slots_up(self, lane: Lane) -> int:
         """How many slots of a lane had an instance, or one on its way, at the last look."""
@@ -152,6 +161,7 @@ class Autoscaler:
             if lane not in lanes:
                 name = lane.compute_environment
                 log.error("compute_environment_missing", lane=lane.name, compute_environment=name)
+        self._measure(owned, fleets)
         seen = [fleets[str(lane.compute_environment)] for lane in lanes]
         dollars_per_hour = await self._budget(lanes, seen)
         for lane, fleet, bounds in zip(
@@ -165,6 +175,20 @@ class Autoscaler:
             if (bounds.floor_vcpus, bounds.ceiling_vcpus) != (fleet.min_vcpus, fleet.max_vcpus):
                 await self._set(lane, bounds)
 
+    def _measure(self, lanes: Sequence[Lane], fleets: Mapping[str, Fleet]) -> None:
+        """What each lane has, and what that has cost since the last look."""
+        now, metrics = self.clock(), self.metrics.fleet
+        before = self._looked_at[0] if self._looked_at else now
+        unseen = min(max(now - before, timedelta()), UNSEEN_MAX)
+        self._looked_at[:] = [now]
+        for lane in lanes:
+            fleet = fleets.get(str(lane.compute_environment))
+            instances = _instances(lane, fleet) if fleet else 0
+            dollars = instances * lane.dollars_per_hour * (unseen / timedelta(hours=1))
+            metrics.slots_up.labels(lane.name).set(instances * lane.instance.cores)
+            metrics.unusable.labels(lane.name).set(fleet is None or bool(fleet.fault))
+            metrics.lane_dollars.labels(lane.name).inc(dollars)
+
     async def _budget(self, lanes: Sequence[Lane], fleets: Sequence[Fleet]) -> float:
         """Dollars per hour that may run from now on."""
         settings = self.settings.autoscaler
@@ -172,11 +196,11 @@ class Autoscaler:
             _instances(lane, fleet) * lane.dollars_per_hour
             for lane, fleet in zip(lanes, fleets, strict=True)
         )
-        self.metrics.fleet_dollars_per_hour.set(rate)
+        self.metrics.fleet.dollars_per_hour.set(rate)
         budget = settings.dollars_per_hour_max
         if math.isfinite(settings.dollars_per_day_max):
             spent = await self.spend.add(rate, self.clock())
-            self.metrics.dollars_today.set(spent)
+            self.metrics.fleet.dollars_today.set(spent)
             # What runs needs so long to end, and costs as much until then.
             ending_hours = (self.settings.planner.shard_max_seconds + settings.idle_seconds) / 3600
             budget = min(budget, (settings.dollars_per_day_max - spent) / ending_hours)
@@ -245,11 +269,11 @@ class Autoscaler:
             )
         except ServiceError as error:
             # The other lanes are not to wait; the next tick tries again.
-            self.metrics.bounds_refused.labels(lane.name).inc()
+            self.metrics.fleet.bounds_refused.labels(lane.name).inc()
             log.warning("bounds_not_set", lane=lane.name, cause=str(error), **told)
             return
-        self.metrics.floor_vcpus.labels(lane.name).set(bounds.floor_vcpus)
-        self.metrics.ceiling_vcpus.labels(lane.name).set(bounds.ceiling_vcpus)
+        self.metrics.fleet.floor_vcpus.labels(lane.name).set(bounds.floor_vcpus)
+        self.metrics.fleet.ceiling_vcpus.labels(lane.name).set(bounds.ceiling_vcpus)
         log.info("bounds_set", lane=lane.name, **told)
 
 

@@ -70,7 +70,7 @@ class Breakers:
         """A shard of the lane has begun to work: the lane is well."""
         state = self._states.pop(lane, None)
         if state is not None and state.shut_until is not None:
-            self._metrics.lane_shut.labels(lane).set(0)
+            self._metrics.fleet.shut.labels(lane).set(0)
             log.info("lane_opened", lane=lane)
 
     def failed(self, lane: str, order_id: str, detail: str) -> None:
@@ -83,7 +83,7 @@ class Breakers:
             return
         state.shut_for = min(2 * state.shut_for, SHUT_MAX) if state.shut_for else SHUT_FIRST
         state.shut_until = self._clock() + state.shut_for
-        self._metrics.lane_shut.labels(lane).set(1)
+        self._metrics.fleet.shut.labels(lane).set(1)
         log.error(
             "lane_shut",
             lane=lane,

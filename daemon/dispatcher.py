@@ -22,6 +22,7 @@ from daemon.claims import Claims
 from daemon.clock import Clock, utc_now
 from daemon.estimator import Estimator
 from daemon.events import Events
+from daemon.gauges import Gauges
 from daemon.heartbeat import Heartbeat
 from daemon.intake import Intake
 from daemon.lane_check import LaneMismatch, problems
@@ -138,6 +139,16 @@ class Dispatcher:
             metrics=self.metrics,
             clock=clock,
         )
+        self._gauges = Gauges(
+            requests=world.requests,
+            dead_letters=world.dead_letters,
+            outstanding=self.outstanding,
+            orders=self._orders,
+            estimator=self._estimator,
+            lanes=settings.lanes,
+            metrics=self.metrics,
+            clock=clock,
+        )
         self._loops: Sequence[Loop] = ()
         self._delayed = "not started yet"
 
@@ -167,7 +178,7 @@ class Dispatcher:
             try:
                 await self._check_lanes()
                 await self._orders.adopt()
-                await self._measure()
+                await self._gauges.measure()
             except ServiceError as error:
                 self._delayed = str(error)
                 log.warning("start_delayed", cause=self._delayed)
@@ -222,7 +233,7 @@ class Dispatcher:
             *self._news_loops(deadline),
             Loop("adopt", self._orders.adopt, ADOPT_PERIOD_SECONDS, deadline),
             Loop("autoscaler", self._autoscaler.tick, settings.autoscaler.period_seconds, deadline),
-            Loop("gauges", self._measure, GAUGE_PERIOD_SECONDS, deadline),
+            Loop("gauges", self._gauges.measure, GAUGE_PERIOD_SECONDS, deadline),
         ]
 
     def _news_loops(self, deadline: float) -> list[Loop]:
@@ -290,14 +301,6 @@ class Dispatcher:
             starved=self._orders.is_starved(lane.name, slots),
             lost_share=self._estimator.lost_share(lane.name),
         )
-
-    async def _measure(self) -> None:
-        self.metrics.held.set(len(self.outstanding.held()))
-        self.metrics.in_flight.set(len(self.outstanding.ordered()))
-        self.metrics.orders_open.set(len(self._orders.under_way()))
-        depth = await self._world.requests.depth()
-        self.metrics.queue_visible.set(depth.visible)
-        self.metrics.queue_in_flight.set(depth.in_flight)
 
     async def _give_back(self) -> None:
         self._orders.withdraw_unwritten()

@@ -124,13 +124,14 @@ class Estimator:
         """A shard with that many requests took that long, and so much was expected of it."""
         if requests < 1 or seconds <= 0:
             return
+        metrics = self._metrics.fleet
         self._lanes[lane].learn(requests, audio_seconds, seconds)
         if expected is not None:
-            self._metrics.estimate_ratio.labels(lane).observe(seconds / expected)
+            metrics.estimate_ratio.labels(lane).observe(seconds / expected)
         costs = self.costs(lane)
-        self._metrics.job_cost.labels(lane).set(costs.per_job)
-        self._metrics.request_cost.labels(lane).set(costs.per_request)
-        self._metrics.audio_cost.labels(lane).set(costs.per_audio_second)
+        metrics.job_cost.labels(lane).set(costs.per_job)
+        metrics.request_cost.labels(lane).set(costs.per_request)
+        metrics.audio_cost.labels(lane).set(costs.per_audio_second)
 
 
 @dataclass(slots=True)

@@ -71,13 +71,13 @@ class Events:
     def _order_id(self, received: Received) -> str | None:
         """The order that an event is about; None where there is no news of any."""
         try:
-            event = _EVENT.validate_json(received.body)
+            event = _EVENT.validate_json(received.body, extra="ignore")
         except ValidationError:
-            self._metrics.events.labels("other").inc()
+            self._metrics.requests.events.labels("other").inc()
             log.warning("event_not_understood", message_id=received.message_id)
             return None
         if isinstance(event, Ring):
-            self._metrics.events.labels("worker").inc()
+            self._metrics.requests.events.labels("worker").inc()
             return event.order_id
-        self._metrics.events.labels("batch").inc()
+        self._metrics.requests.events.labels("batch").inc()
         return event.detail.name if event.detail.status.ended else None

@@ -38,7 +38,7 @@ class Heartbeat:
         handles = [handle for one in owed for handle in one.receipt_handles]
         failed = await self._requests.extend(handles, self._visibility_seconds)
         if failed:
-            self._metrics.heartbeat_failures.inc(len(failed))
+            self._metrics.requests.heartbeat_failures.inc(len(failed))
             log.warning("heartbeats_failed", count=len(failed), of=len(handles))
 
     async def release_held(self) -> int:

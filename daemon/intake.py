@@ -41,6 +41,9 @@ BODIES_MAX_CHARACTERS = 32_000_000
 """Of all that is outstanding. A body is kept three times, as text, parsed and in its order, so that
 few long ones take as much memory as many short ones."""
 
+MESSAGE_FIELDS = set(Message.model_fields)
+"""One set for all messages: of its own, each would need as much memory as for the rest of it."""
+
 UNDECIDED_SECONDS = 15
 DOUBLINGS_MAX = 6
 """How long a message that could not be decided on is put off: twice as long each time, up to a
@@ -77,7 +80,7 @@ class Intake:
         received = await self.requests.receive(
             RECEIVE_MAX, settings.wait_seconds, settings.visibility_seconds
         )
-        self.metrics.received.inc(len(received))
+        self.metrics.requests.received.inc(len(received))
         for position, message in enumerate(received):
             getting_on()
             if self.stopping.is_set():
@@ -87,7 +90,7 @@ class Intake:
                 await self._take(message)
             except ServiceError:
                 # Without the ledger nothing can be decided.
-                self.metrics.undecided.inc(len(received) - position)
+                self.metrics.requests.undecided.inc(len(received) - position)
                 await self._put_off(received[position:])
                 raise
         return len(received)
@@ -189,11 +192,13 @@ class Intake:
             priority=request.priority,
             deadline=request.deadline,
             messages={
-                message.message_id: Message(
+                message.message_id: Message.model_construct(
+                    MESSAGE_FIELDS,
                     message_id=message.message_id,
                     receipt_handle=message.receipt_handle,
                     body=message.body,
                     received_at=now,
+                    sent_at=message.sent_at,
                 )
             },
         )
@@ -237,14 +242,14 @@ class Intake:
         self.outstanding.join(known, copy.messages[message.message_id])
         known.priority = max(known.priority, copy.priority)
         known.deadline = min(filter(None, (known.deadline, copy.deadline)), default=None)
-        self.metrics.duplicates.labels("outstanding").inc()
+        self.metrics.requests.duplicates.labels("outstanding").inc()
         log.info(
             "duplicate_joined", request_id=known.item.request_id, message_id=message.message_id
         )
 
     async def _drop(self, message: Received, request_id: str, known_as: str) -> None:
         await self.requests.delete([message.receipt_handle])
-        self.metrics.duplicates.labels(known_as).inc()
+        self.metrics.requests.duplicates.labels(known_as).inc()
         log.info("duplicate_deleted", request_id=request_id, known_as=known_as)
 
     async def _split(self, message: Received, requests: tuple[Request, ...]) -> None:
@@ -261,7 +266,7 @@ class Intake:
         await self.dead_letters.send([letter])
         await self._note_rejection(rejection)
         await self.requests.delete([message.receipt_handle])
-        self.metrics.rejected.labels(rejection.reason).inc()
+        self.metrics.requests.rejected.labels(rejection.reason).inc()
         log.error("message_rejected", reason=rejection.reason, detail=rejection.detail, **facts)
 
     async def _note_rejection(self, rejection: Rejected) -> None:

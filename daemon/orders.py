@@ -7,6 +7,7 @@ every order in the ledger's `open/` has a job, or gets one by `drive`, and never
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -23,6 +24,7 @@ from daemon.outstanding import Outstanding, Owed
 from daemon.planner import Plan
 from daemon.ports import (
     Batch,
+    JobStatus,
     Refused,
     ServiceError,
     Store,
@@ -92,6 +94,23 @@ class Orders:
             for opened in mine
         )
         return waits and sum(len(one.order.shards) for one in mine if one.begun) < slots
+
+    def jobs(self, lane: str) -> Counter[JobStatus]:
+        """How many shards of a lane's orders are in which state, by the last look."""
+        found = Counter[JobStatus]()
+        for opened in self._open.values():
+            if opened.order.lane == lane:
+                found.update(opened.jobs())
+        return found
+
+    def unstarted_since(self, lane: str) -> datetime | None:
+        """When the oldest order of a lane was made of which no job has begun, by the last look."""
+        made = (
+            opened.order.created_at
+            for opened in self._open.values()
+            if opened.order.lane == lane and opened.job is not None and not opened.begun
+        )
+        return min(made, default=None)
 
     async def place(self, plan: Plan) -> None:
         """Write the order, then submit it; its requests are under way from here on.
@@ -265,8 +284,8 @@ class Orders:
             self.breakers.failed(order.lane, order.order_id, str(refusal))
             raise
         opened.submitted_at = self.clock()
-        self.metrics.orders.labels(lane.name).inc()
-        self.metrics.shards.labels(lane.name).inc(len(order.shards))
+        self.metrics.fleet.orders.labels(lane.name).inc()
+        self.metrics.fleet.shards.labels(lane.name).inc(len(order.shards))
         log.info("order_submitted", order_id=order.order_id, job_id=opened.job_id, lane=lane.name)
         if opened.claim is not None:
             try:

@@ -40,6 +40,12 @@ class Owed:
         return next(iter(self.messages.values()))
 
     @property
+    def sent_at(self) -> datetime:
+        """When that message was sent to the queue; when it was taken, if nobody noted it."""
+        message = self.message
+        return message.sent_at or message.received_at
+
+    @property
     def newest(self) -> Message:
         """The message that asked last."""
         return max(self.messages.values(), key=lambda message: message.received_at)
@@ -151,6 +157,10 @@ class Outstanding:
     def in_order(self, order_id: str) -> list[Owed]:
         """Requests that are under way in one order."""
         return list(self._orders.get(order_id, {}).values())
+
+    def oldest_sent_at(self) -> datetime | None:
+        """When the oldest request was sent to the queue; None without any."""
+        return min((owed.sent_at for owed in self._owed.values()), default=None)
 
     def owes(self, order: Order, shard_index: int) -> bool:
         """Whether a request of the shard has not been settled yet."""

@@ -105,6 +105,7 @@ class Reconciler:
             if opened.job_id is None:
                 await self.orders.drive(opened)
                 return
+            opened.job = job
             opened.begun = opened.begun or (job is not None and job.begun)
             await self._settle_reported(opened)
             ends = await self._newly_ended(opened, job)
@@ -136,6 +137,7 @@ class Reconciler:
                         self.breakers.began(opened.order.lane)
                     await self._settle(opened, report.outcomes)
                     self._learn(opened, index, report)
+                    self._count_range(opened, index, report)
                     opened.report_etags[index] = etags[index]
 
     async def _settle(self, opened: OpenOrder, outcomes: Sequence[Outcome]) -> None:
@@ -165,6 +167,13 @@ class Reconciler:
             seconds=(max(one.finished_at for one in done) - began_at).total_seconds(),
             expected=opened.shard_seconds[shard_index] if opened.shard_seconds else None,
         )
+
+    def _count_range(self, opened: OpenOrder, shard_index: int, report: ShardReport) -> None:
+        """Count what a range took, once; that of whoever joins them is settled with the request."""
+        for outcome in report.outcomes:
+            if outcome.kind is OutcomeKind.RANGE_DONE and shard_index not in opened.counted_ranges:
+                opened.counted_ranges.add(shard_index)
+                self.metrics.workers.worked(opened.order.profile, outcome)
 
     async def _settle_ended(self, opened: OpenOrder, shard_index: int, end: JobEnd) -> None:
         if self.outstanding.owes(opened.order, shard_index):

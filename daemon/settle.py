@@ -173,12 +173,16 @@ class Settlement:
 
     def _note_done(self, owed: Owed, outcome: Outcome) -> None:
         self.estimator.heard(owed.hints, outcome.audio_seconds)
-        self.metrics.settled.labels(owed.profile, Fate.FINISH, "").inc()
-        self.metrics.audio_seconds.labels(owed.profile).inc(outcome.audio_seconds)
-        self.metrics.worker_seconds.labels(owed.profile).inc(outcome.wall_seconds)
-        self.metrics.turnaround_seconds.labels(owed.profile).observe(
+        profile, metrics = owed.profile, self.metrics.requests
+        metrics.settled.labels(profile, Fate.FINISH, "").inc()
+        metrics.audio_seconds.labels(profile).inc(outcome.audio_seconds)
+        metrics.speech_seconds.labels(profile).inc(outcome.speech_seconds)
+        if outcome.warnings:
+            metrics.warned.labels(profile).inc()
+        metrics.turnaround_seconds.labels(profile).observe(
             (self.clock() - owed.message.received_at).total_seconds()
         )
+        self.metrics.workers.worked(profile, outcome)
         log.info(
             "request_done",
             request_id=owed.item.request_id,
@@ -195,7 +199,7 @@ class Settlement:
         owed.not_before = now + timedelta(seconds=judged.delay_seconds)
         owed.alone = judged.alone
         owed.item = owed.item.model_copy(update={"attempt": record.blamed_attempts + 1})
-        self.metrics.retried.labels(owed.profile, outcome.reason or "").inc()
+        self.metrics.requests.retried.labels(owed.profile, outcome.reason or "").inc()
         log.warning(
             "request_retried",
             request_id=owed.item.request_id,
@@ -238,7 +242,8 @@ class Settlement:
         self._note_given_up(owed, last, 1)
 
     def _note_given_up(self, owed: Owed, outcome: Outcome, attempts: int) -> None:
-        self.metrics.settled.labels(owed.profile, Fate.DEAD_LETTER, outcome.reason or "").inc()
+        reason = outcome.reason or ""
+        self.metrics.requests.settled.labels(owed.profile, Fate.DEAD_LETTER, reason).inc()
         log.error(
             "request_dead_lettered",
             request_id=owed.item.request_id,

@@ -94,6 +94,7 @@ class Supervisor:
             await asyncio.gather(*tasks, watch, stop, return_exceptions=True)
 
     async def _repeat(self, loop: Loop) -> None:
+        self._metrics.loop_period_seconds.labels(loop.name).set(loop.period_seconds)
         loop.beat()
         listen(loop.beat)
         while not self._stopping.is_set():

@@ -16,5 +16,5 @@ log = structlog.get_logger()
 
 def tell_unreadable(error: UnreadableDocument, metrics: Metrics) -> None:
     """Log and count a document that cannot be read."""
-    metrics.unreadable.labels(error.kind).inc()
+    metrics.requests.unreadable.labels(error.kind).inc()
     log.error("document_unreadable", kind=error.kind, uri=str(error.uri), cause=error.cause)

@@ -20,12 +20,14 @@ from neuron_worker.contract import (
     Reason,
     Record,
     S3Uri,
+    Stage,
     TranscriptFormat,
     UnreadableDocument,
 )
 from neuron_worker.formats import CONTENT_TYPES, render
 from neuron_worker.in_hand import RequestFailed, RequestInHand
 from neuron_worker.joining import Ranges, joined, read_progress
+from neuron_worker.meter import timed
 from neuron_worker.progress import Progress
 from neuron_worker.reporter import Reporter
 from neuron_worker.store import ChangedMeanwhile, Store, StoreError
@@ -129,7 +131,8 @@ class Delivery:
 
     def _save(self, request: RequestInHand, progress: Progress) -> None:
         try:
-            self._store.put(self._progress_of(request), progress.to_json())
+            with timed(Stage.WRITE, request.meter):
+                self._store.put(self._progress_of(request), progress.to_json())
         except StoreError as error:
             log.warning("progress_not_saved", request_id=progress.request_id, cause=str(error))
 
@@ -138,12 +141,13 @@ class Delivery:
             try:
                 if request.failure:
                     raise request.failure
-                transcript = self._transcript(request, model)
+                with timed(Stage.WRITE, request.meter):
+                    transcript = self._transcript(request, model)
+                    files = self._write_transcripts(request, transcript) if transcript else {}
                 if transcript is None:
                     self._reporter.end(self._range_done(request))
                     log.info("range_done")
                     return
-                files = self._write_transcripts(request, transcript)
             except RequestFailed as failure:
                 log.warning("request_failed", reason=failure.reason, detail=str(failure))
                 self._reporter.end(self._outcome(request, failure.reason, str(failure)))
@@ -266,4 +270,5 @@ class Delivery:
             detail=detail,
             finished_at=datetime.now(UTC),
             wall_seconds=round(time.monotonic() - request.started, 3),
+            effort=request.meter.effort(),
         )

@@ -17,8 +17,9 @@ import structlog
 from neuron_worker.audio import AudioError, Decoder
 from neuron_worker.audio import Recording as Audio
 from neuron_worker.audio.blocks import Block
-from neuron_worker.contract import Channels, Range, Reason, S3Uri
+from neuron_worker.contract import Channels, Range, Reason, S3Uri, Stage
 from neuron_worker.in_hand import RequestFailed, RequestInHand, Track
+from neuron_worker.meter import timed
 from neuron_worker.progress import Progress, RangeDone, fingerprint
 from neuron_worker.ranges import Bounds, RangeReader
 from neuron_worker.speech import SpeechCutter, Window
@@ -135,7 +136,8 @@ class Feeder:
         """Put all windows of a request into the queue, then the request itself."""
         item = request.item
         try:
-            self._read(request, decoder)
+            with timed(Stage.READ, request.meter):
+                self._read(request, decoder)
         except RequestFailed as failure:
             request.fail(failure)
         except StoreError as error:
@@ -241,7 +243,7 @@ class Feeder:
         """One for the mix or for a mono recording, else one for each channel."""
         tracks = []
         for number in range(count):
-            recording = self._transcriber.begin(request.item.options)
+            recording = self._transcriber.begin(request.item.options, request.meter)
             channel = number + 1 if count > 1 else None
             track = Track(number, channel, recording, SpeechCutter())
             if saved := request.saved:
@@ -270,7 +272,9 @@ class Feeder:
             return
         index, last = track.windows - (1 if window is None else 2), window is None
         if index not in track.done:
-            self._put(self._transcriber.utterance(track.recording, index, ready, last=last))
+            utterance = self._transcriber.utterance(track.recording, index, ready, last=last)
+            with track.recording.meter.paused(Stage.READ):
+                self._put(utterance)
 
     def _put(
         self, what: Utterance | RequestInHand | BaseException | None, *, at_the_end: bool = False

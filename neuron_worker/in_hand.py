@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from neuron_worker.audio import AudioFacts
 from neuron_worker.contract import Reason, Record, WorkItem
+from neuron_worker.meter import Meter
 from neuron_worker.progress import Progress, RangeDone, WindowDone
 from neuron_worker.speech import SpeechCutter, Window
 from neuron_worker.transcript import Segment, Transcript
@@ -98,6 +99,7 @@ class RequestInHand:
     record: Record | None
     record_etag: str | None
     started: float = field(default_factory=time.monotonic)
+    meter: Meter = field(default_factory=Meter)
     fingerprint: str = ""
     saved: Progress | None = None
     """What an earlier attempt had done."""

@@ -76,7 +76,7 @@ class Ranges:
 def read_progress(content: bytes, item: WorkItem) -> Progress | None:
     """What was saved; None where it is of no use."""
     try:
-        return Progress.model_validate_json(content)
+        return Progress.from_json(content)
     except ValueError as error:
         log.warning("progress_unreadable", request_id=item.request_id, cause=str(error))
         return None
@@ -126,6 +126,6 @@ def _begin(segment: Segment) -> float:
 
 def _read_cut(content: bytes) -> Cut | None:
     try:
-        return Cut.model_validate_json(content)
+        return Cut.from_json(content)
     except ValueError:
         return None

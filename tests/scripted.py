@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from neuron_worker.contract import Options
+from neuron_worker.meter import Meter
 from neuron_worker.speech import SAMPLE_RATE, Stretch, Window
 from neuron_worker.whisper.checkpoint import Checkpoint, ModelConfig
 from neuron_worker.whisper.recording import Recording, Utterance, WindowTranscript
@@ -175,9 +176,9 @@ class ScriptedTranscriber(Transcriber):
         self.model = ScriptedModel(checkpoint, batch_size, by_number, hears_together)
         super().__init__(checkpoint, self.model)
 
-    def begin(self, options: Options) -> Recording:
+    def begin(self, options: Options, meter: Meter | None = None) -> Recording:
         """Also numbers the recording, so that the script can tell it by its windows."""
-        recording = super().begin(options)
+        recording = super().begin(options, meter)
         self._recordings.append(recording)
         return recording
 

@@ -150,6 +150,7 @@ class Core:
         self.estimator = self.settlement.estimator
         self.plan = dispatcher._plan
         self.autoscaler = dispatcher._autoscaler
+        self.gauges = dispatcher._gauges
         self.settings = dispatcher.settings
 
     async def take(self) -> list[str]:

@@ -151,12 +151,12 @@ class Shard:
         return False
 
     def _finish(self, item: WorkItem, index: int, *, good: bool) -> None:
-        core_seconds = self._core_seconds(item)
+        core_seconds = own_seconds = self._core_seconds(item)
         if item.range is not None and good:
             self._bench.history.finish_range(index, item.range.number, core_seconds)
             if not self._join(item, item.range):
                 seconds = self._bench.workload.audio_seconds[index] / item.range.count
-                done = self._outcome(item, None, audio_seconds=seconds)
+                done = self._outcome(item, None, audio_seconds=seconds, wall_seconds=own_seconds)
                 self._outcomes.append(done.model_copy(update={"kind": OutcomeKind.RANGE_DONE}))
                 return
             core_seconds = 0.0
@@ -175,7 +175,7 @@ class Shard:
             transcripts={name: str(item.transcript(name)) for name in item.options.formats},
             audio_seconds=audio_seconds,
             speech_seconds=audio_seconds,
-            wall_seconds=core_seconds,
+            wall_seconds=own_seconds,
         )
         if record is None or record.done is None:
             before = record.outcomes if record and record.dead_lettered_at is None else ()

@@ -5,6 +5,7 @@ torch, numpy or an AWS client.
 """
 
 from neuron_worker.contract.document import UnreadableDocument
+from neuron_worker.contract.effort import Effort, Stage
 from neuron_worker.contract.exit_codes import ExitCode
 from neuron_worker.contract.ledger import Ledger, S3Uri
 from neuron_worker.contract.options import Channels, Options, Task, TimestampLevel, TranscriptFormat
@@ -15,6 +16,7 @@ from neuron_worker.contract.ring import Ring
 
 __all__ = [
     "Channels",
+    "Effort",
     "ExitCode",
     "InHand",
     "Ledger",
@@ -29,6 +31,7 @@ __all__ = [
     "S3Uri",
     "Shard",
     "ShardReport",
+    "Stage",
     "Task",
     "TimestampLevel",
     "TranscriptFormat",

@@ -24,15 +24,27 @@ class UnreadableDocument(Exception):
 
 
 class Document(BaseModel):
-    """A frozen JSON document; an unknown field is an error, so a typing slip cannot hide."""
+    """A frozen JSON document.
+
+    Writing is strict: an unknown field is an error, so a typing slip cannot hide. Reading is
+    lenient: another version of the daemon or the worker may have written more than this one knows.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def from_json(cls, content: bytes | str) -> Self:
+        """What `to_json` of any version wrote, without the fields that this one does not know.
+
+        ValueError for anything else.
+        """
+        return cls.model_validate_json(content, extra="ignore")
 
     @classmethod
     def read(cls, content: bytes, uri: S3Uri) -> Self:
         """The document that stands there; UnreadableDocument if it is none of this kind."""
         try:
-            return cls.model_validate_json(content)
+            return cls.from_json(content)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False, include_context=False)[0]
             place = ".".join(map(str, first["loc"]))

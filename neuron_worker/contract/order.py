@@ -61,6 +61,9 @@ class Message(Document):
     receipt_handle: str
     body: str
     received_at: AwareDatetime
+    sent_at: AwareDatetime | None = Field(
+        default=None, description="When the queue first had it, by the queue's clock."
+    )
 
 
 class Shard(Document):

@@ -5,6 +5,7 @@ from enum import StrEnum
 from pydantic import AwareDatetime, Field
 
 from neuron_worker.contract.document import Document
+from neuron_worker.contract.effort import Effort
 from neuron_worker.contract.options import TranscriptFormat
 from neuron_worker.contract.order import OrderId, RequestId
 
@@ -101,3 +102,6 @@ class Outcome(Document):
     wall_seconds: float = Field(default=0.0, ge=0)
     language: str | None = None
     warnings: tuple[str, ...] = ()
+    effort: Effort | None = Field(
+        default=None, description="What it took; None where no worker ended it."
+    )

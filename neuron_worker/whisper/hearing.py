@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from neuron_worker.meter import Meter
 from neuron_worker.speech import Stretch, Window
 from neuron_worker.transcript import Segment
 from neuron_worker.whisper.fallback import Decoded
@@ -35,6 +36,11 @@ class Hearing:
     """What was heard instead of thin segments."""
     _apart: bool = False
     """Whether the window is heard in parts, its text as a whole being poor."""
+
+    @property
+    def meter(self) -> Meter:
+        """Counts what its recording takes."""
+        return self.utterance.recording.meter
 
     @property
     def is_whole(self) -> bool:

@@ -1,11 +1,12 @@
 """What goes into the transcriber and comes out: recordings, their windows, and what they say."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from torch import Tensor
 
 from neuron_worker.contract import Options
+from neuron_worker.meter import Meter
 from neuron_worker.speech import Window
 from neuron_worker.transcript import Segment
 from neuron_worker.whisper.ballot import Ballot
@@ -27,6 +28,8 @@ class Recording:
     windows: int | None = None
     """How many it has, once its last one is here."""
     in_rows: int = 0
+    meter: Meter = field(default_factory=Meter)
+    """Counts what it takes, and the other channels of its file."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from neuron_worker.contract import Options, Task, TimestampLevel
+from neuron_worker.contract import Options, Stage, Task, TimestampLevel
+from neuron_worker.meter import Meter, timed
 from neuron_worker.speech import SAMPLE_RATE, Stretch, Window
 from neuron_worker.transcript import Segment, Word
 from neuron_worker.whisper.alignment import aligned_tokens
@@ -77,7 +78,7 @@ class Transcriber:
             problem = "it only writes down English; send the request to a multilingual profile"
             raise self._unsupported("task", options.task.value, problem)
 
-    def begin(self, options: Options) -> Recording:
+    def begin(self, options: Options, meter: Meter | None = None) -> Recording:
         """A recording whose windows are to come. Raises UnsupportedOption."""
         self.check(options)
         return Recording(
@@ -86,6 +87,7 @@ class Transcriber:
             hotwords=prompt_tokens(self._tokenizer, ", ".join(options.hotwords)),
             previous=prompt_tokens(self._tokenizer, options.prompt),
             ballot=Ballot(1 if options.condition_on_previous else min(VOTES, self.batch_size)),
+            meter=meter or Meter(),
         )
 
     def resume(
@@ -124,7 +126,9 @@ class Transcriber:
                     return
                 # No row is left for the windows whose votes they wait for.
                 hearings[0].utterance.recording.ballot.close()
-            self._rows.step([hearing.row for hearing in hearings])
+            fed = [hearing for hearing in hearings if not hearing.row.waits]
+            with timed(Stage.DECODE, *(hearing.meter for hearing in fed)):
+                self._rows.step([hearing.row for hearing in fed])
             for hearing in tuple(hearings):
                 if (transcript := self._follow(hearing)) or hearing.utterance.recording.abandoned:
                     hearings.remove(hearing)
@@ -148,10 +152,13 @@ class Transcriber:
             fresh.append(self._begin(held, free[len(fresh)]))
             held = None
         if fresh:
-            mels = torch.stack([hearing.utterance.mel for hearing in fresh])
-            self._model.hear([hearing.row.index for hearing in fresh], mels)
+            self._hear(fresh, [hearing.utterance.mel for hearing in fresh])
             hearings += fresh
         return held
+
+    def _hear(self, hearings: Sequence[Hearing], mels: list[Tensor]) -> None:
+        with timed(Stage.ENCODE, *(hearing.meter for hearing in hearings)):
+            self._model.hear([hearing.row.index for hearing in hearings], torch.stack(mels))
 
     def _may_begin(self, utterance: Utterance) -> bool:
         recording = utterance.recording
@@ -189,8 +196,10 @@ class Transcriber:
         if not row.ended or self._goes_on(hearing):
             return None
         hearing.tries.append(self._rows.decoded(row))
+        hearing.meter.tokens += len(row.chosen)
         temperature = next_temperature(hearing.tries[-1])
         if temperature is not None and not hearing.take_apart():
+            hearing.meter.fallbacks += 1
             row.again(Sampling(_seed(hearing.window), temperature))
             return None
         if temperature is None:
@@ -241,14 +250,15 @@ class Transcriber:
         hearing.keep(segments, self._rest_behind(hearing, tokens))
 
     def _hear_again(self, hearing: Hearing) -> None:
-        row, part = hearing.row.index, hearing.window
-        self._model.hear([row], self._mel(part).unsqueeze(0))
-        hearing.row = self._row(hearing.utterance.recording, row, part)
+        part = hearing.window
+        self._hear([hearing], [self._mel(part)])
+        hearing.row = self._row(hearing.utterance.recording, hearing.row.index, part)
 
     def _settled(self, hearing: Hearing) -> WindowTranscript:
         utterance = hearing.utterance
         segments = hearing.segments()
         self._condition(utterance.recording, segments)
+        hearing.meter.windows += 1
         return WindowTranscript(utterance.recording, utterance.index, utterance.window, segments)
 
     def _condition(self, recording: Recording, segments: Sequence[Segment]) -> None:
@@ -288,16 +298,17 @@ class Transcriber:
             return [()] * len(found)
         text = [token for span in found for token in span.tokens]
         tokens = aligned_tokens(self._special, hearing.row.rest or (), text)
-        weights, log_probabilities = self._model.align(hearing.row.index, tokens)
-        return words_of(
-            weights.numpy(),
-            log_probabilities.numpy(),
-            found,
-            tokenizer=self._tokenizer,
-            language=recording.language if self._multilingual else None,
-            window_start_seconds=window.start_seconds,
-            window_seconds=window.samples.size / SAMPLE_RATE,
-        )
+        with timed(Stage.ALIGN, hearing.meter):
+            weights, log_probabilities = self._model.align(hearing.row.index, tokens)
+            return words_of(
+                weights.numpy(),
+                log_probabilities.numpy(),
+                found,
+                tokenizer=self._tokenizer,
+                language=recording.language if self._multilingual else None,
+                window_start_seconds=window.start_seconds,
+                window_seconds=window.samples.size / SAMPLE_RATE,
+            )
 
     def _mel(self, window: Window) -> Tensor:
         return log_mel(window.samples, self.mel_bins)

@@ -108,12 +108,20 @@ async def test_both_bells_ring_once_for_each_order(
     assert received(metrics) == {"worker": 2, "batch": 2}
 
 
+async def test_what_a_newer_worker_says_besides_is_no_hindrance(
+    cloud: Cloud, events: Events, rung: list[set[str]], metrics: Metrics
+) -> None:
+    send(cloud, ring("order-1") | {"news": {"is": 1}})
+    await events.poll()
+    assert (rung, received(metrics)) == ([{"order-1"}], {"worker": 1})
+
+
 def received(metrics: Metrics) -> dict[str, float]:
     return {
         sample.labels["source"]: sample.value
-        for family in metrics.events.collect()
+        for family in metrics.requests.events.collect()
         for sample in family.samples
-        if sample.name.endswith("_total")
+        if sample.name.endswith("_total") and sample.value
     }
 
 

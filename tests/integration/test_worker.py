@@ -14,6 +14,8 @@ from neuron_worker.contract import (
     ExitCode,
     Options,
     Order,
+    Outcome,
+    Stage,
     TimestampLevel,
 )
 from tests.jobs import (
@@ -28,6 +30,8 @@ from tests.jobs import (
 )
 from tests.media import encoded
 from tests.running import Cloud
+
+MIB = 1024**2
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +68,44 @@ def test_a_shard_of_good_and_bad_recordings(cloud: Cloud) -> None:
     for item in ours.order.items():
         record = ours.record(item.request_id)
         assert bool(record and record.done) == item.request_id.split(".")[0].endswith("good")
+
+
+def test_an_outcome_tells_what_the_request_took(cloud: Cloud) -> None:
+    weather = (RECORDINGS / "weather.mp3").read_bytes()
+    ours = job(
+        cloud,
+        ("plain", weather, Options()),
+        ("words", weather, Options(timestamps=TimestampLevel.WORD)),
+        ("text", b"These are not sounds." * 100, Options()),
+    )
+    began = time.monotonic()
+
+    assert ours.run().code == ExitCode.FINISHED
+
+    wall_seconds = time.monotonic() - began
+    plain, words, text = (outcome.effort for outcome in by_request(ours))
+    assert plain is not None
+    assert words is not None
+    assert text is not None
+    for one in (plain, words):
+        assert 1 <= one.windows <= 4, "half a minute of speech"
+        assert 50 <= one.tokens <= 1_000
+        assert one.fallbacks == 0, "it is clear speech"
+        assert 100 * MIB <= one.peak_memory_bytes <= 8_192 * MIB
+        assert min(one.read_seconds, one.encode_seconds, one.decode_seconds) > 0
+    assert plain.align_seconds == 0 < words.align_seconds
+    assert (text.windows, text.tokens, text.encode_seconds) == (0, 0, 0)
+    on_device = (Stage.ENCODE, Stage.DECODE, Stage.ALIGN)
+    for stages in (on_device, (Stage.READ,), (Stage.WRITE,)):
+        # Each of them is one thread's: what it did for all requests fits into the whole time.
+        taken = sum(one.seconds_in(stage) for one in (plain, words, text) for stage in stages)
+        assert taken <= wall_seconds, stages
+
+
+def by_request(ours: Job) -> list[Outcome]:
+    """The outcomes of a job's requests, in the order's order."""
+    outcomes = {outcome.request_id: outcome for outcome in ours.report().outcomes}
+    return [outcomes[item.request_id] for item in ours.order.items()]
 
 
 @pytest.fixture(scope="module")

@@ -79,6 +79,10 @@ def test_the_last_range_to_be_done_joins_them_into_the_transcript_of_the_whole(
     starts = [segment["start"] for segment in transcript["segments"]]
     assert starts == sorted(starts)
     assert difference(whole, transcript) < 0.03
+    efforts = [ours.outcome(shard).effort for shard in range(COUNT)]
+    assert all(effort and effort.read_seconds for effort in efforts), efforts
+    # Between its pauses nobody speaks in the second.
+    assert [bool(effort and effort.tokens) for effort in efforts] == [True, False, True]
     heard = [ours.outcome(shard).audio_seconds for shard in (0, 2)]
     each = whole["duration_seconds"] / COUNT
     assert all(each / 2 <= seconds <= each * 3 / 2 for seconds in heard), heard

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.autoscaler import affordable_instances, wanted_instances, warm_seconds
+from daemon.autoscaler import UNSEEN_MAX, affordable_instances, wanted_instances, warm_seconds
 from daemon.lanes import Lane
 from daemon.ports import Fleet, Outgoing, Refused
 from daemon.settings import AutoscalerSettings
@@ -240,6 +241,53 @@ async def test_a_spend_that_cannot_be_read_stays_as_it_is_and_a_new_sum_begins()
     await yard.tick(30)
     assert yard.core.metrics.total("ledger_unreadable_total") == 1
     assert 0 < yard.core.metrics.total("fleet_dollars_today") < 1
+
+
+async def test_what_a_lane_has_and_costs_is_told() -> None:
+    yard = Yard()
+    yard.have(2)
+    await yard.tick()
+    assert yard.core.metrics.total("lane_slots_up") == 4
+    assert yard.core.metrics.total("lane_unusable") == 0
+    assert yard.core.metrics.total("lane_dollars_total") == 0, "how long they run, nobody knows"
+
+    await yard.tick(120)
+    first = 2 * XLARGE_DOLLARS * 120 / 3_600
+    assert yard.core.metrics.total("lane_dollars_total") == pytest.approx(first)
+    yard.have(0)
+    await yard.tick(120)
+    assert yard.core.metrics.total("lane_dollars_total") == pytest.approx(first)
+    assert yard.core.metrics.total("lane_slots_up") == 0
+
+
+async def test_what_ran_while_nobody_looked_is_only_counted_for_a_while() -> None:
+    yard = Yard()
+    yard.have(1)
+    await yard.tick()
+    await yard.tick(86_400)
+    seconds = UNSEEN_MAX.total_seconds()
+    cost = XLARGE_DOLLARS * seconds / 3_600
+    assert yard.core.metrics.total("lane_dollars_total") == pytest.approx(cost)
+
+
+async def test_a_lane_that_cannot_launch_is_unusable_until_it_can() -> None:
+    yard = Yard()
+    yard.batch.fleet[LANE] = Fleet(0, 40, 0, fault="the role is gone")
+    await yard.tick()
+    assert yard.core.metrics.total("lane_unusable") == 1
+    yard.batch.fleet.clear()
+    await yard.tick(30)
+    assert yard.core.metrics.total("lane_unusable") == 1
+    yard.batch.fleet[LANE] = Fleet(0, 40, 4)
+    await yard.tick(30)
+    assert yard.core.metrics.total("lane_unusable") == 0
+    assert yard.core.metrics.total("lane_slots_up") == 2
+
+
+async def test_the_budget_is_told_from_the_start() -> None:
+    core = Core(Services(), autoscaler={"dollars_per_hour_max": 5.0})
+    assert core.metrics.total("budget_dollars_per_hour") == 5.0
+    assert core.metrics.total("budget_dollars_per_day") == math.inf
 
 
 async def test_when_batch_says_no_the_next_tick_tries_again() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from daemon.ports import JobStatus
-from neuron_worker.contract import Outcome, OutcomeKind, Range, Reason
+from neuron_worker.contract import Effort, Outcome, OutcomeKind, Range, Reason
 from tests.reconciling import DIED, SPOT, Shop
 from tests.simulated import Core
 
@@ -123,6 +123,47 @@ async def test_who_adopts_its_order_answers_for_it_as_a_whole() -> None:
     assert owed.item.range is None
     assert len(other.outstanding) == 1
     assert len(owed.messages) == 1
+
+
+EFFORT = Effort(decode_seconds=30.0, windows=9, tokens=400, peak_memory_bytes=10**9)
+
+
+async def test_what_ranges_took_is_counted_once_for_each_and_with_who_joined_them() -> None:
+    shop = await Shop().cut("a", 3)
+    total = shop.core.metrics.total
+    shop.array(JobStatus.RUNNING, of=3)
+    done: dict[str, Any] = {"effort": EFFORT, "wall_seconds": 50.0}
+    shop.report(range_done(shop, 0, **done))
+    for updates in range(3):
+        await shop.round()
+        assert total("worker_windows_total") == 9, f"after {updates} updates"
+        shop.report(range_done(shop, 0, **done), attempt=updates + 2)
+    shop.report(range_done(shop, 1, **done), shard=1)
+    await shop.round()
+    assert total("worker_windows_total") == 18
+    assert total("requests_settled_total") == 0
+
+    shop.report(shop.outcome("a", audio_seconds=7_200, **done), shard=2)
+    await shop.round()
+    shop.array(JobStatus.SUCCEEDED, of=3)
+    await shop.round()
+    assert shop.services.open_orders() == []
+    assert total("worker_windows_total") == 27
+    assert total("worker_seconds_total") == 150
+    assert total("worker_stage_seconds_total") == 90
+    assert total("worker_peak_memory_bytes_count") == 3
+    assert total("audio_seconds_total") == 7_200, "the recording counts once"
+
+
+async def test_who_adopts_a_cut_recording_counts_the_ranges_that_it_sees() -> None:
+    shop = await Shop().cut("a", 2)
+    shop.array(JobStatus.RUNNING, of=2)
+    shop.report(range_done(shop, 0, effort=EFFORT))
+    other = Core(shop.services, "other", batch=shop.batch)
+    await other.orders.adopt()
+    for _ in range(3):
+        await other.reconciler.round()
+    assert other.metrics.total("worker_windows_total") == 9
 
 
 async def test_costs_are_learned_from_ranges_and_not_from_who_joined_them() -> None:

@@ -9,7 +9,7 @@ from daemon.breaker import FAILURES_TO_SHUT
 from daemon.ports import Unavailable
 from daemon.simulation import clock
 from daemon.simulation.line import Killed
-from neuron_worker.contract import Reason, Record
+from neuron_worker.contract import Effort, Reason, Record
 from tests.settling import Desk, come_back, settle
 from tests.simulated import LANE, outcome
 
@@ -43,13 +43,45 @@ async def test_a_finished_request_is_counted_once_even_if_deleting_fails_at_firs
     desk = Desk()
     core = await desk.ordering()
     core.line.fail("DeleteMessageBatch", NO_ANSWER)
+    done = desk.outcome().model_copy(update={"effort": Effort(tokens=100)})
     with pytest.raises(Unavailable):
-        await settle(core, desk.outcome())
-    await settle(core, desk.outcome())
+        await settle(core, done)
+    await settle(core, done)
+    await settle(core, done)
 
     assert core.metrics.total("requests_settled_total") == 1
+    assert core.metrics.total("worker_tokens_total") == 100
     assert desk.services.deleted == desk.messages
     assert core.outstanding.recently_finished("r")
+
+
+async def test_what_was_heard_and_what_was_wrong_with_it_is_counted() -> None:
+    desk = Desk()
+    core = await desk.ordering()
+    heard = {"audio_seconds": 60.0, "speech_seconds": 45.0, "warnings": ("2 s are lost",)}
+    await settle(core, desk.outcome().model_copy(update=heard))
+
+    assert core.metrics.total("audio_seconds_total") == 60
+    assert core.metrics.total("speech_seconds_total") == 45
+    assert core.metrics.total("requests_warned_total") == 1
+
+
+async def test_a_transcript_without_warnings_is_not_counted_as_one_with() -> None:
+    desk = Desk()
+    core = await desk.ordering()
+    await settle(core, desk.outcome())
+
+    assert core.metrics.total("requests_warned_total") == 0
+
+
+async def test_what_failed_took_nothing_that_is_counted() -> None:
+    desk = Desk()
+    core = await desk.ordering()
+    failed = {"effort": Effort(tokens=100), "wall_seconds": 5.0}
+    await settle(core, desk.outcome(Reason.NOT_AUDIO).model_copy(update=failed))
+
+    assert core.metrics.total("worker_tokens_total") == 0
+    assert core.metrics.total("worker_seconds_total") == 0
 
 
 @pytest.mark.parametrize("reason", [None, Reason.NOT_AUDIO])

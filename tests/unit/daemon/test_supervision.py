@@ -33,6 +33,19 @@ async def test_loops_make_rounds_until_they_are_told_to_stop() -> None:
     assert rounds == 3
 
 
+async def test_how_long_each_loop_rests_is_told_as_soon_as_it_runs() -> None:
+    async def work() -> None:
+        stopping.set()
+
+    resting, polling = Loop("resting", work, 30.0, 60), Loop("polling", work, 0.0, 60)
+    supervisor, stopping, metrics = supervised(resting, polling)
+    await supervisor.run(grace_seconds=5)
+
+    value = metrics.registry.get_sample_value
+    assert value("whisper_fleet_loop_period_seconds", {"loop": "resting"}) == 30
+    assert value("whisper_fleet_loop_period_seconds", {"loop": "polling"}) == 0
+
+
 async def test_a_failing_service_is_counted_and_tried_again() -> None:
     rounds = 0
 

@@ -27,6 +27,7 @@ from neuron_worker.contract import (
     Order,
     Outcome,
     OutcomeKind,
+    Range,
     Reason,
     Record,
     S3Uri,
@@ -85,7 +86,11 @@ class Desk:
         )
 
     async def attempt(
-        self, number: int = 1, kill_at: float | None = None, signal: StopSignal = StopSignal.KILL
+        self,
+        number: int = 1,
+        kill_at: float | None = None,
+        signal: StopSignal = StopSignal.KILL,
+        shard: int | None = None,
     ) -> Exit:
         self.objects.put(LEDGER.open_order(ORDER), self.order.to_json())
         run = Run(
@@ -96,7 +101,7 @@ class Desk:
             instance_id=f"i-{number}",
             core=0,
             cores=2,
-            array_index=None,
+            array_index=shard,
             image="worker",
             command=(),
             environment={ORDER_VARIABLE: str(LEDGER.open_order(ORDER)), EVENTS_VARIABLE: "events"},
@@ -109,8 +114,16 @@ class Desk:
             attendant.signal(signal)
         return await ended
 
-    def report(self) -> ShardReport:
-        uri = LEDGER.report(ORDER, 0)
+    def cut(self, count: int) -> None:
+        """Have the order be for the ranges of its only request."""
+        [item] = self.order.items()
+        parts = (Range(number=number, count=count) for number in range(count))
+        items = [item.model_copy(update={"range": part}) for part in parts]
+        shards = tuple(Shard(items=(item,)) for item in items)
+        self.order = self.order.model_copy(update={"shards": shards})
+
+    def report(self, shard: int = 0) -> ShardReport:
+        uri = LEDGER.report(ORDER, shard)
         found = self.objects.get(uri)
         assert found is not None
         return ShardReport.read(found[0], uri)
@@ -147,6 +160,21 @@ def test_each_request_ends_when_those_before_it_have() -> None:
     assert [outcome.wall_seconds for outcome in report.outcomes] == [30, 50, 40]
     assert desk.record(1) == Record(request_id=request_id(1), outcomes=(report.outcomes[1],))
     assert report.outcomes[1].transcripts[TranscriptFormat.JSON].endswith("1.wav/r00000001.json")
+
+
+def test_each_range_tells_what_it_took_also_the_one_that_joins_them() -> None:
+    async def main() -> Desk:
+        desk = Desk(work_of(90))
+        desk.cut(2)
+        for shard in range(2):
+            await desk.attempt(shard + 1, shard=shard)
+        return desk
+
+    desk = clock.run(main())
+
+    outcomes = [outcome for shard in range(2) for outcome in desk.report(shard).outcomes]
+    assert [outcome.kind for outcome in outcomes] == [OutcomeKind.RANGE_DONE, OutcomeKind.DONE]
+    assert [outcome.wall_seconds for outcome in outcomes] == [45, 45]
 
 
 def test_writes_are_made_at_intervals_records_before_the_report_that_tells_of_them() -> None:
