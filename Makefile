@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: demo test lint schema stack bench bench-dispatch simulate chaos mutations kill backlog endurance xla-check lock clean
+.PHONY: demo test lint schema stack metrics bench bench-dispatch simulate chaos mutations kill backlog endurance xla-check lock clean
 
 demo: $(INSTALLED)  ## Transcribe the shipped recordings through the whole path.
 	$(BIN)/whisper-fleet local run tests/recordings --out transcripts --formats txt,json,srt,vtt --overwrite
@@ -22,6 +22,9 @@ lint: $(INSTALLED)
 
 schema: $(INSTALLED)  ## Write the published JSON Schema of a request.
 	$(BIN)/python -m daemon.schema
+
+metrics: $(INSTALLED)  ## Write the reference page of all metrics.
+	$(BIN)/python -m daemon.metrics.reference
 
 stack: $(INSTALLED)  ## Make the stack's template of its parts.
 	$(BIN)/python cloudformation/render.py

@@ -13,8 +13,7 @@ PAGE_FILE = Path(__file__).parents[2] / "config" / "metrics.md"
 INTRODUCTION = """\
 # Metrics
 
-Generated from the definitions in `daemon/metrics/` by `python -m daemon.metrics.reference`: do not
-edit.
+Generated from the definitions in `daemon/metrics/` by `make metrics`: do not edit.
 
 The daemon serves them at `/metrics` of its monitor's address (`[monitor]` of `daemon.toml`). All
 begin with its process, counters at 0. Two daemons that run at once, as in a rolling deploy, each

@@ -4,7 +4,7 @@ from daemon.metrics.reference import PAGE_FILE, page
 
 def test_the_published_page_is_the_definitions() -> None:
     assert PAGE_FILE.read_text(encoding="utf-8") == page(), (
-        "run: python -m daemon.metrics.reference"
+        "run `make metrics`"
     )
 
 
