@@ -3,9 +3,7 @@ from daemon.metrics.reference import PAGE_FILE, page
 
 
 def test_the_published_page_is_the_definitions() -> None:
-    assert PAGE_FILE.read_text(encoding="utf-8") == page(), (
-        "run `make metrics`"
-    )
+    assert PAGE_FILE.read_text(encoding="utf-8") == page(), "run `make metrics`"
 
 
 def test_the_page_names_each_metric_in_its_group_and_each_label_with_its_values() -> None:
