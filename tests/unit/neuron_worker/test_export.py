@@ -117,6 +117,7 @@ def test_a_model_is_exported_for_the_cpu_without_neurons(
         (("--batch", 0), "Invalid value for '--batch'"),
         (("--dtype", "int3"), "Invalid value for '--dtype'"),
         (("--dtype", "int8"), "a NeuronCore runs bfloat16 or float32"),
+        (("--revision", "v1"), "has no revision 'v1'"),
         (("--quickly",), "No such option: --quickly"),
     ],
 )
