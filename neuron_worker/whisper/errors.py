@@ -75,6 +75,12 @@ class NoCoreError(WhisperError):
     NEURON_RT_NUM_CORES=1; the runtime's own log lines say how many cores it asked for."""
 
 
+class DeviceForbiddenError(WhisperError):
+    """User {user} may not open {node} (mode {mode}, user {owner}, group {group}). Let all users of
+    the host open it (udev: KERNEL=="neuron*", MODE="0666"), or run the container as user {owner}
+    or in group {group}: `user` of the job definition."""
+
+
 class CompilationError(WhisperError):
     """The {graph} of model {model!r} could not be compiled: {cause}. The compiler's own output is
     above; what it worked on is in {workdir}."""

@@ -15,7 +15,14 @@ from torch import Tensor
 from neuron_worker.whisper.alignment import static_tokens
 from neuron_worker.whisper.artifacts import ArtifactKey, publish
 from neuron_worker.whisper.checkpoint import Checkpoint, Description, ModelConfig
-from neuron_worker.whisper.core import COMPILER, PLUGIN, Core, import_plugin, version_of
+from neuron_worker.whisper.core import (
+    COMPILER,
+    PLUGIN,
+    Core,
+    check_device_nodes,
+    import_plugin,
+    version_of,
+)
 from neuron_worker.whisper.cpu import CpuRuntime
 from neuron_worker.whisper.errors import CompilationError, NeuronMissingError, NoWordTimesError
 from neuron_worker.whisper.probe import PROBE, Probe
@@ -211,9 +218,11 @@ class NeuronRuntime:
     def load(self, directory: Path, model: str, shapes: Shapes) -> tuple[Description, NeuronModel]:
         """See `Runtime.load`.
 
-        Also raises NoCoreError, NeuronMissingError, CoreCountError, and WrongNumbersError where
-        the device does not compute what the CPU did when the model was compiled.
+        Also raises NoCoreError, DeviceForbiddenError, NeuronMissingError, CoreCountError, and
+        WrongNumbersError where the device does not compute what the CPU did when the model was
+        compiled.
         """
+        check_device_nodes()
         core = Core(import_plugin("runs"), self._sleep)
         key = _key(model, shapes)
         folder, _ = key.find(directory)
