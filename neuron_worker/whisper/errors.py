@@ -53,6 +53,11 @@ class AmbiguousArtifactError(WhisperError):
     from different weights; delete all but the one to use."""
 
 
+class IncompleteArtifactError(WhisperError):
+    """The compiled model in {directory} is not whole: {file} is missing. Copy the whole folder, or
+    compile the model again."""
+
+
 class UnwritableArtifactError(WhisperError):
     """The compiled model cannot be written to {directory}: {cause}. Nothing was left there; give it
     more room, or another directory."""

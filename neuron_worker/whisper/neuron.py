@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from neuron_worker.whisper.alignment import static_tokens
-from neuron_worker.whisper.artifacts import ArtifactKey, publish
+from neuron_worker.whisper.artifacts import ArtifactKey, publish, require
 from neuron_worker.whisper.checkpoint import Checkpoint, Description, ModelConfig
 from neuron_worker.whisper.core import (
     COMPILER,
@@ -215,6 +215,13 @@ class NeuronRuntime:
         weakref.finalize(model, shutil.rmtree, scratch)
         return model
 
+    def describe(self, directory: Path, model: str, shapes: Shapes) -> Description:
+        """See `Runtime.describe`. Also raises NeuronMissingError and CoreCountError."""
+        import_plugin("runs")
+        folder, _ = _key(model, shapes).find(directory)
+        require(folder, graph_file(folder, ENCODER).name, graph_file(folder, STEP).name, PROBE)
+        return Description.load(folder)
+
     def load(self, directory: Path, model: str, shapes: Shapes) -> tuple[Description, NeuronModel]:
         """See `Runtime.load`.
 
@@ -222,11 +229,11 @@ class NeuronRuntime:
         WrongNumbersError where the device does not compute what the CPU did when the model was
         compiled.
         """
-        check_device_nodes()
-        core = Core(import_plugin("runs"), self._sleep)
+        description = self.describe(directory, model, shapes)
         key = _key(model, shapes)
         folder, _ = key.find(directory)
-        description = Description.load(folder)
+        check_device_nodes()
+        core = Core(import_plugin("runs"), self._sleep)
         loaded = NeuronModel(folder, key, description.config, shapes, core)
         Probe.load(folder).ask(loaded, folder)
         return description, loaded
