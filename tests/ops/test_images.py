@@ -84,9 +84,9 @@ def test_packages_are_those_of_a_lock(dockerfile: Dockerfile) -> None:
 
 
 def test_no_secret_is_asked_for(dockerfile: Dockerfile) -> None:
-    for one in dockerfile.instructions:
-        if one.name in ("ARG", "ENV"):
-            assert not SECRET.search(one.text.upper()), one.text
+    given = [one.text for one in dockerfile.instructions if one.name in ("ARG", "ENV")]
+    for text in (*dockerfile.arguments, *given):
+        assert not SECRET.search(text.upper()), text
 
 
 def test_workers_variables_are_those_that_a_worker_reads() -> None:
