@@ -5,6 +5,7 @@ file; a value that is not a plain word or number is JSON.
 """
 
 import os
+import re
 from functools import cached_property
 from itertools import combinations
 from math import inf
@@ -18,6 +19,7 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+from pydantic_settings.exceptions import SettingsError as UndecodableVariable
 
 from daemon.aws.limits import (
     ARRAY_SIZE_MAX,
@@ -249,15 +251,29 @@ def load(path: Path) -> Settings:
         raise SettingsError([f"{path}: there is no such file"])
     try:
         return Settings(**content)
+    except UndecodableVariable as error:
+        raise SettingsError([_undecodable(error)]) from error
     except ValidationError as error:
         raise SettingsError([_fault(path, fault) for fault in error.errors()]) from error
+
+
+def _undecodable(error: UndecodableVariable) -> str:
+    """The library names the key alone."""
+    named = re.search(r'field "(\w+)"', str(error))
+    beginning = ENVIRONMENT_PREFIX + (named[1].upper() if named else "")
+    variables = sorted(name for name in os.environ if name.startswith(beginning))
+    return f"{' or '.join(variables)}: is not JSON: {error.__cause__}"
 
 
 def _fault(path: Path, fault: Any) -> str:
     """One wrong setting: where it was set, its key, what was expected and what was found."""
     key = ".".join(str(step) for step in fault["loc"]) or "the settings"
-    variable = ENVIRONMENT_PREFIX + "__".join(str(step).upper() for step in fault["loc"])
-    source = variable if variable in os.environ else str(path)
+    steps = [str(step).upper() for step in fault["loc"]]
+    # A variable can hold a whole table.
+    variables = (
+        ENVIRONMENT_PREFIX + "__".join(steps[:count]) for count in range(len(steps), 0, -1)
+    )
+    source = next((name for name in variables if name in os.environ), str(path))
     expected = fault["msg"].removeprefix("Value error, ")
     found = "" if fault["type"] in ("missing", "value_error") else f", found {fault['input']!r}"
     return f"{source}: {key}: {expected}{found}"

@@ -1,6 +1,7 @@
 """The container's command: work through the shard that Batch gave this process.
 
-`python -m neuron_worker export` compiles a model instead; see `export`.
+`python -m neuron_worker export` compiles a model instead, and `python -m neuron_worker verify`
+looks whether an image is whole; see there.
 """
 
 import logging
@@ -42,7 +43,7 @@ def main() -> ExitCode:
     stop = Stop()
     signal.signal(signal.SIGTERM, lambda *_: stop.request())
     try:
-        return _run(worker_settings.load(), stop)
+        return _run(worker_settings.load(WorkerSettings), stop)
     except NoCoreError as error:
         log.error("no_core", detail=str(error))
         return ExitCode.NO_CORE
@@ -93,9 +94,14 @@ def _run(settings: WorkerSettings, stop: Stop) -> ExitCode:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["export"]:
-        # It needs none of a worker's environment, and a worker none of its command line.
-        from neuron_worker import export
+    # Those who build images need none of a worker's environment, and a worker no command line.
+    match sys.argv[1:]:
+        case ["export", *options]:
+            from neuron_worker import export
 
-        sys.exit(export.main(sys.argv[2:]))
+            sys.exit(export.main(options))
+        case ["verify"]:
+            from neuron_worker import verify
+
+            sys.exit(verify.main())
     sys.exit(main())

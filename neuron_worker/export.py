@@ -43,6 +43,10 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def export(
     model: Annotated[str, typer.Option(help="tiny.en, a directory, or a model of the hub.")],
     out: Annotated[Path, typer.Option(help="Where compiled models stand, a folder each.")],
+    revision: Annotated[
+        str | None,
+        typer.Option(help="The hub's commit or tag of the model; its newest if not given."),
+    ] = None,
     batch: Annotated[int, typer.Option(min=1, max=64, help="Rows that decode together.")] = 8,
     dtype: Annotated[
         WeightType | None,
@@ -60,7 +64,7 @@ def export(
     if runtime is RuntimeName.NEURON and dtype is WeightType.INT8:
         raise typer.BadParameter("a NeuronCore runs bfloat16 or float32", param_hint="--dtype")
     typer.echo(f"loading {model}")
-    checkpoint = load_checkpoint(model)
+    checkpoint = load_checkpoint(model, revision)
     shapes = Shapes(batch, dtype.value, step_tokens)
     folder = _compile(runtime, checkpoint, shapes, out, words=words)
     for file in sorted(folder.iterdir()):

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -34,17 +34,11 @@ def _open_order(uri: str) -> str:
     return uri
 
 
-class WorkerSettings(BaseSettings):
-    """Batch sets the array index and the attempt, the dispatcher the order, the image the model."""
+class ModelSettings(BaseSettings):
+    """Which model an image runs, and how: all of it is the image's own."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
-    order: Annotated[ObjectUri, AfterValidator(_open_order)] = Field(
-        validation_alias="WHISPER_FLEET_ORDER"
-    )
-    events_queue: str | None = Field(default=None, validation_alias="WHISPER_FLEET_EVENTS_QUEUE")
-    shard_index: int = Field(default=0, ge=0, validation_alias="AWS_BATCH_JOB_ARRAY_INDEX")
-    job_attempt: int = Field(default=1, ge=1, validation_alias="AWS_BATCH_JOB_ATTEMPT")
     model: str = Field(default="tiny.en", min_length=1, validation_alias="WHISPER_FLEET_MODEL")
     batch_size: int = Field(default=8, ge=1, le=64, validation_alias="WHISPER_FLEET_BATCH_SIZE")
     threads: int = Field(default=1, ge=1, validation_alias="WHISPER_FLEET_THREADS")
@@ -54,9 +48,6 @@ class WorkerSettings(BaseSettings):
         default=None, validation_alias="WHISPER_FLEET_WEIGHTS"
     )
     step_tokens: int = Field(default=4, ge=1, le=16, validation_alias="WHISPER_FLEET_STEP_TOKENS")
-    audio_max_seconds: float = Field(
-        default=24 * 3600.0, gt=0, validation_alias="WHISPER_FLEET_AUDIO_MAX_SECONDS"
-    )
 
     @model_validator(mode="after")
     def _needs_artifacts(self) -> Self:
@@ -74,10 +65,27 @@ class WorkerSettings(BaseSettings):
         return self.weights or usual
 
 
-def load() -> WorkerSettings:
+class WorkerSettings(ModelSettings):
+    """Batch sets the array index and the attempt, the dispatcher the order, the image the model."""
+
+    order: Annotated[ObjectUri, AfterValidator(_open_order)] = Field(
+        validation_alias="WHISPER_FLEET_ORDER"
+    )
+    events_queue: str | None = Field(default=None, validation_alias="WHISPER_FLEET_EVENTS_QUEUE")
+    shard_index: int = Field(default=0, ge=0, validation_alias="AWS_BATCH_JOB_ARRAY_INDEX")
+    job_attempt: int = Field(default=1, ge=1, validation_alias="AWS_BATCH_JOB_ATTEMPT")
+    audio_max_seconds: float = Field(
+        default=24 * 3600.0, gt=0, validation_alias="WHISPER_FLEET_AUDIO_MAX_SECONDS"
+    )
+
+
+S = TypeVar("S", bound=ModelSettings)
+
+
+def load(kind: type[S]) -> S:
     """Read the environment. Raises `WorkerMisconfigured` naming each wrong variable."""
     try:
-        return WorkerSettings()
+        return kind()
     except ValidationError as error:
         faults = [": ".join([*map(str, fault["loc"]), fault["msg"]]) for fault in error.errors()]
         raise WorkerMisconfigured("; ".join(faults)) from error

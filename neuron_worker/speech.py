@@ -1,15 +1,16 @@
 """Find speech and cut it into windows of at most 30 s at silences."""
 
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from neuron_worker.cutting import FRAME_SAMPLES, SAMPLE_RATE, WINDOW_MAX_SECONDS, Cutter, Span
 
@@ -208,11 +209,15 @@ def _seconds(frame: int) -> float:
 
 
 @cache
-def _session() -> onnxruntime.InferenceSession:
+def _session() -> Any:
     """The network that the silero-vad package ships, on one thread, where it is fastest.
 
-    The package itself is not imported: it would import PyTorch.
+    The package itself is not imported: it would import PyTorch. ONNX Runtime sends records of its
+    use to Microsoft unless it is told not to before it begins (Privacy.md of its package).
     """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    import onnxruntime
+
     package = find_spec("silero_vad")
     if package is None or package.origin is None:
         raise ModuleNotFoundError("silero-vad is not installed: pip install silero-vad")

@@ -38,15 +38,14 @@ def wait_until(what: str, look: Callable[[], T | None], patience: float = PATIEN
     raise AssertionError(f"waited {patience:g} s in vain until {what}")
 
 
-class Daemon:
-    """`whisper-fleet daemon` as a process of its own, with its log in memory.
+class DaemonProcess:
+    """`whisper-fleet daemon` as a process of its own, however it was started; its log is in memory.
 
-    It has been started, but may not have said so yet.
+    Its standard error is a pipe of text. It has been started, but may not have said so yet.
     """
 
-    def __init__(self, config: Path) -> None:
-        command = [sys.executable, "-m", "daemon", "daemon", "--config", str(config)]
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self.process = process
         self.log: list[dict[str, Any]] = []
         self._told = threading.Condition()
         self._ended = False
@@ -140,6 +139,14 @@ class Daemon:
         self.kill()
         assert self.process.stderr is not None
         self.process.stderr.close()
+
+
+class Daemon(DaemonProcess):
+    """One that runs from this repository, with that settings file."""
+
+    def __init__(self, config: Path) -> None:
+        command = [sys.executable, "-m", "daemon", "daemon", "--config", str(config)]
+        super().__init__(subprocess.Popen(command, stderr=subprocess.PIPE, text=True))
 
 
 class Cloud:

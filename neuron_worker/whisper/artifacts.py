@@ -20,6 +20,7 @@ from neuron_worker.whisper.checkpoint import ModelConfig
 from neuron_worker.whisper.errors import (
     AmbiguousArtifactError,
     ArtifactMismatchError,
+    IncompleteArtifactError,
     UnwritableArtifactError,
 )
 
@@ -124,6 +125,13 @@ class ArtifactKey:
                 yield "it was compiled from other graphs than this version's"
             else:
                 yield f"{name} is {found!r} there and must be {value!r}"
+
+
+def require(folder: Path, *files: str) -> None:
+    """Raises IncompleteArtifactError where one of the files is not in an artifact's folder."""
+    for file in files:
+        if not (folder / file).is_file():
+            raise IncompleteArtifactError(directory=folder, file=file)
 
 
 def publish(folder: Path, write: Callable[[Path], object]) -> Path:

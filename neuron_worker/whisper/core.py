@@ -12,7 +12,12 @@ import structlog
 import torch
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential
 
-from neuron_worker.whisper.errors import CoreCountError, NeuronMissingError, NoCoreError
+from neuron_worker.whisper.errors import (
+    CoreCountError,
+    DeviceForbiddenError,
+    NeuronMissingError,
+    NoCoreError,
+)
 
 log = structlog.get_logger()
 
@@ -47,6 +52,10 @@ github.com/huggingface/optimum-neuron/issues/377.
 """
 
 
+DEVICE_NODES = "neuron[0-9]*"
+"""What the driver's device files in /dev are called, one for each chip."""
+
+
 def version_of(package: str) -> str | None:
     """The installed version of a package."""
     try:
@@ -75,6 +84,31 @@ def _ask_for_one_core() -> None:
     count = os.environ.setdefault(NUM_CORES, "1")
     if count != "1":
         raise CoreCountError(variable=NUM_CORES, value=count, wanted="1")
+
+
+def check_device_nodes(directory: Path = Path("/dev")) -> None:
+    """Raises DeviceForbiddenError where there are chips, and this process's user may open none.
+
+    The runtime would say that it cannot be initialised, as it does where no core is free. Where no
+    chip is to be seen, it has the last word.
+
+    The driver leaves the mode to udev; its notes recommend 0666. UNVERIFIED on the Neuron AMIs:
+    AWS's security advice is 0660 with a group of its own.
+    Sources: github.com/aws-neuron/aws-neuron-driver; AWS Neuron documentation, Neuron Security
+    Disclosures.
+    """
+    nodes = sorted(directory.glob(DEVICE_NODES))
+    if any(os.access(node, os.R_OK | os.W_OK, effective_ids=True) for node in nodes):
+        return
+    for node in nodes:
+        about = node.stat()
+        raise DeviceForbiddenError(
+            node=node,
+            user=os.geteuid(),
+            mode=f"{about.st_mode & 0o777:04o}",
+            owner=about.st_uid,
+            group=about.st_gid,
+        )
 
 
 @dataclass(frozen=True, slots=True)

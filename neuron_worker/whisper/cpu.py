@@ -9,7 +9,7 @@ from torch import Tensor
 
 from neuron_worker.whisper import narrow
 from neuron_worker.whisper.alignment import Alignment
-from neuron_worker.whisper.artifacts import ArtifactKey, publish
+from neuron_worker.whisper.artifacts import ArtifactKey, publish, require
 from neuron_worker.whisper.checkpoint import Checkpoint, Description
 from neuron_worker.whisper.graphs import DecoderStep, Encoder
 from neuron_worker.whisper.layers import Whisper
@@ -152,10 +152,16 @@ class CpuRuntime:
         whisper = Whisper.of(checkpoint.config, checkpoint.state, _compute_type(shapes.dtype))
         return CpuModel(checkpoint, whisper, _key(checkpoint.name, shapes, checkpoint.revision))
 
+    def describe(self, directory: Path, model: str, shapes: Shapes) -> Description:
+        """See `Runtime.describe`."""
+        folder, _ = _key(model, shapes).find(directory)
+        require(folder, WEIGHTS)
+        return Description.load(folder)
+
     def load(self, directory: Path, model: str, shapes: Shapes) -> tuple[Description, CpuModel]:
         """See `Runtime.load`."""
+        description = self.describe(directory, model, shapes)
         folder, _ = _key(model, shapes).find(directory)
-        description = Description.load(folder)
         weights = load_file(folder / WEIGHTS)
         whisper = Whisper.of(description.config, weights, _compute_type(shapes.dtype))
         key = _key(model, shapes, description.revision)

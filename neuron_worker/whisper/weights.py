@@ -25,6 +25,7 @@ from neuron_worker.whisper.checkpoint import (
 )
 from neuron_worker.whisper.errors import (
     ModelNotFoundError,
+    NoRevisionsError,
     PackageMissingError,
     UnreadableModelError,
     WrongWeightsError,
@@ -107,16 +108,20 @@ HUB_FILES = (
 """All that is downloaded of a hub repository, in either layout."""
 
 
-def load_checkpoint(model: str) -> Checkpoint:
+def load_checkpoint(model: str, revision: str | None = None) -> Checkpoint:
     """Load a packaged model by its name, a directory by its path, else a model of the hub.
 
+    `revision` is a commit, a tag or a branch of the hub; without it, the hub's newest is taken.
     Raises a WhisperError that says what is missing or wrong and what to do about it.
     """
-    if packaged := PACKAGED_MODELS.get(model):
+    packaged = PACKAGED_MODELS.get(model)
+    if revision is not None and (packaged or Path(model).exists()):
+        raise NoRevisionsError(model=model, revision=revision)
+    if packaged:
         return _load_packaged(model, packaged)
     if Path(model).exists():
         return _load_directory(model, Path(model))
-    return _load_directory(model, _download(model))
+    return _load_directory(model, _download(model, revision))
 
 
 def _load_packaged(name: str, packaged: PackagedModel) -> Checkpoint:
@@ -141,13 +146,15 @@ def _load_packaged(name: str, packaged: PackagedModel) -> Checkpoint:
         return _load_ctranslate2(name, installed[0], files, revision)
 
 
-def _download(model: str) -> Path:
+def _download(model: str, revision: str | None) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     repository = model if "/" in model else f"{HUB_ORGANISATION}/whisper-{model}"
     try:
-        return Path(snapshot_download(repository, allow_patterns=list(HUB_FILES)))
+        return Path(
+            snapshot_download(repository, revision=revision, allow_patterns=list(HUB_FILES))
+        )
     except (OSError, HfHubHTTPError, HFValidationError) as error:
         cause = str(error).strip().partition("\n")[0]
         raise ModelNotFoundError(model=model, cause=f"{repository}: {cause}") from error

@@ -1,3 +1,4 @@
+import json
 import tomllib
 from pathlib import Path
 
@@ -5,7 +6,9 @@ import pytest
 
 from daemon.settings import Settings, SettingsError, load
 
-SHIPPED = Path(__file__).parents[3] / "config" / "daemon.toml"
+CONFIG = Path(__file__).parents[3] / "config"
+SHIPPED = CONFIG / "daemon.toml"
+CONTAINER = CONFIG / "container.toml"
 
 MINIMAL = """
 default_profile = "tiny.en"
@@ -111,6 +114,47 @@ def test_a_wrong_variable_is_named_instead_of_the_file(
 
     with pytest.raises(SettingsError, match=r"WHISPER_FLEET_INTAKE__POLLERS: intake\.pollers"):
         load(minimal)
+
+
+def test_a_variable_that_holds_a_table_is_named_for_what_is_in_it(
+    minimal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WHISPER_FLEET_LANES", '[{"name": "xl", "profile": "tiny.en"}]')
+
+    with pytest.raises(SettingsError, match=r"WHISPER_FLEET_LANES: lanes\.0\.job_queue: Field re"):
+        load(minimal)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("WHISPER_FLEET_LANES", "xl"),
+        ("WHISPER_FLEET_SECURITY__ALLOWED_INPUTS", "s3://recordings/*"),
+    ],
+)
+def test_a_variable_that_is_no_json_is_named(
+    minimal: Path, variable: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value)
+
+    with pytest.raises(SettingsError, match=f"{variable}: is not JSON: Expecting value"):
+        load(minimal)
+
+
+def test_all_but_what_the_image_brings_can_be_said_by_variables(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    document = tomllib.loads(MINIMAL)
+    monkeypatch.setenv("WHISPER_FLEET_DEFAULT_PROFILE", document["default_profile"])
+    monkeypatch.setenv("WHISPER_FLEET_LANES", json.dumps(document["lanes"]))
+    for table in ("queues", "locations"):
+        for key, value in document[table].items():
+            monkeypatch.setenv(f"WHISPER_FLEET_{table}__{key}".upper(), value)
+
+    settings = load(CONTAINER)
+
+    assert settings.lanes == Settings(**document).lanes
+    assert (settings.monitor.host, settings.monitor.port) == ("0.0.0.0", 9090)
 
 
 def test_a_missing_and_a_broken_file_are_said_to_be_so(tmp_path: Path) -> None:

@@ -2,15 +2,10 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from transformers.models.whisper.configuration_whisper import WhisperConfig
-from transformers.models.whisper.modeling_whisper import WhisperForConditionalGeneration
 
 from neuron_worker.contract import ExitCode
 from neuron_worker.export import main
@@ -22,48 +17,6 @@ from tests import neuron_chip
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 
 REPOSITORY = Path(__file__).parents[3]
-
-SPECIAL = (
-    "<|endoftext|> <|startoftranscript|> <|en|> <|translate|> <|transcribe|> <|startoflm|>"
-    " <|startofprev|> <|nospeech|> <|notimestamps|> <|0.00|>"
-)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The directory of a checkpoint that computes in milliseconds."""
-    directory = tmp_path_factory.mktemp("checkpoint")
-    config = WhisperConfig(
-        vocab_size=60,
-        d_model=32,
-        encoder_layers=1,
-        decoder_layers=2,
-        encoder_attention_heads=2,
-        decoder_attention_heads=2,
-        encoder_ffn_dim=64,
-        decoder_ffn_dim=64,
-        max_source_positions=20,
-        max_target_positions=24,
-        pad_token_id=0,
-        bos_token_id=0,
-        eos_token_id=0,
-        decoder_start_token_id=1,
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        WhisperForConditionalGeneration(config).save_pretrained(directory)
-    words = [f"word{index}" for index in range(50)]
-    vocabulary = {word: index for index, word in enumerate([*words, *SPECIAL.split()])}
-    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="word0"))
-    tokenizer.add_special_tokens(SPECIAL.split())
-    tokenizer.save(str(directory / "tokenizer.json"))
-    return str(directory)
-
-
-@pytest.fixture
-def chip(tmp_path: Path) -> Iterator[Path]:
-    with neuron_chip.installed(tmp_path / "neuron") as site:
-        yield site
 
 
 def export(*options: object) -> ExitCode:
@@ -117,6 +70,7 @@ def test_a_model_is_exported_for_the_cpu_without_neurons(
         (("--batch", 0), "Invalid value for '--batch'"),
         (("--dtype", "int3"), "Invalid value for '--dtype'"),
         (("--dtype", "int8"), "a NeuronCore runs bfloat16 or float32"),
+        (("--revision", "v1"), "has no revision 'v1'"),
         (("--quickly",), "No such option: --quickly"),
     ],
 )

@@ -3,13 +3,15 @@
 import itertools
 import json
 import math
+import os
+import subprocess
+import sys
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 import av
 import numpy as np
-import onnxruntime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -209,6 +211,10 @@ def test_a_part_of_a_window_holds_its_audio_and_its_speech(
 
 def test_probabilities_are_those_of_the_frame_by_frame_network() -> None:
     """Silero's other model, which is stepped through 32 ms at a time, is the reference."""
+    detector = SpeechDetector()
+    # Only now: it must have been told to keep its records to itself.
+    import onnxruntime
+
     package = find_spec("silero_vad")
     assert package
     assert package.origin
@@ -216,7 +222,6 @@ def test_probabilities_are_those_of_the_frame_by_frame_network() -> None:
         Path(package.origin).with_name("data") / "silero_vad_16k_op15.onnx"
     )
     audio = audio_of("interview.m4a")[: 512 * 300]
-    detector = SpeechDetector()
     found = [detector.probabilities(part) for part in (audio[: 512 * 100], audio[512 * 100 :])]
     state, context = np.zeros((2, 1, 128), np.float32), np.zeros(64, np.float32)
     expected, level = [], 0.0
@@ -233,6 +238,21 @@ def test_probabilities_are_those_of_the_frame_by_frame_network() -> None:
         context = frame[-64:]
         expected.append(probability.item())
     assert np.concatenate(found) == pytest.approx(expected, abs=1e-3)
+
+
+def test_the_network_keeps_no_records_of_its_use(tmp_path: Path) -> None:
+    """ONNX Runtime would write them below the user's home, and send them to its makers."""
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("ORT_", "XDG_", "CI"))
+    }
+    subprocess.run(
+        [sys.executable, "-c", "from neuron_worker.speech import SpeechDetector; SpeechDetector()"],
+        env={**environment, "HOME": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)},
+        check=True,
+    )
+    assert list(tmp_path.rglob("*")) == []
 
 
 def test_a_quiet_voice_after_a_loud_one_is_heard() -> None:

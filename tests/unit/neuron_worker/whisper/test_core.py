@@ -1,12 +1,16 @@
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from neuron_worker.whisper.checkpoint import Checkpoint
-from neuron_worker.whisper.core import WAIT_SECONDS_MAX
+from neuron_worker.whisper.core import WAIT_SECONDS_MAX, check_device_nodes
 from neuron_worker.whisper.errors import (
     CoreCountError,
+    DeviceForbiddenError,
     NeuronMissingError,
     NoCoreError,
 )
@@ -19,6 +23,8 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 SHAPES = neuron_chip.SHAPES
+
+NOBODY = 65_534
 
 
 @pytest.fixture
@@ -87,3 +93,49 @@ def test_the_compiler_is_needed_to_compile_alone(
         with pytest.raises(NeuronMissingError, match="neuronx-cc is not installed"):
             NeuronRuntime().export(small, SHAPES, tmp_path / "none")
         NeuronRuntime().load(exported, "small", SHAPES)
+
+
+@contextmanager
+def not_as_root() -> Iterator[None]:
+    """Root may open everything."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def devices() -> Iterator[Path]:
+    """A directory such as /dev, where every user may look."""
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)
+        (Path(directory) / "neuron_info").touch(0o666)
+        yield Path(directory)
+
+
+def test_chips_that_this_user_may_not_open_are_told(devices: Path) -> None:
+    for number in range(2):
+        (devices / f"neuron{number}").touch()
+        (devices / f"neuron{number}").chmod(0o400)
+    with not_as_root(), pytest.raises(DeviceForbiddenError) as forbidden:
+        check_device_nodes(devices)
+    assert f"may not open {devices}/neuron0 (mode 0400, user {os.geteuid()}," in str(
+        forbidden.value
+    )
+
+
+def test_one_chip_that_this_user_may_open_is_enough(devices: Path) -> None:
+    for number, mode in enumerate((0o400, 0o666)):
+        (devices / f"neuron{number}").touch()
+        (devices / f"neuron{number}").chmod(mode)
+    with not_as_root():
+        check_device_nodes(devices)
+
+
+def test_without_a_chip_the_runtime_has_the_last_word(devices: Path) -> None:
+    with not_as_root():
+        check_device_nodes(devices)

@@ -18,6 +18,7 @@ from transformers.models.whisper.modeling_whisper import WhisperForConditionalGe
 from neuron_worker.whisper.checkpoint import Checkpoint
 from neuron_worker.whisper.errors import (
     ModelNotFoundError,
+    NoRevisionsError,
     PackageMissingError,
     UnreadableModelError,
     WrongWeightsError,
@@ -172,7 +173,10 @@ class Hub(SimpleHTTPRequestHandler):
     def do_GET(self) -> None:
         self.asked.append(self.path)
         files = sorted(Path(self.directory).iterdir())
-        if self.path == "/api/models/openai/whisper-small.fr/revision/main":
+        pinned = [
+            f"/api/models/openai/whisper-small.fr/revision/{name}" for name in ("main", COMMIT)
+        ]
+        if self.path in pinned:
             siblings = [{"rfilename": file.name} for file in files]
             self._answer_json(
                 {"id": "openai/whisper-small.fr", "sha": COMMIT, "siblings": siblings}
@@ -243,6 +247,24 @@ def test_a_model_of_the_hub_is_loaded_with_its_needed_files_only(
         "tokenizer.json",
         "model.safetensors",
     }
+
+
+def test_a_revision_of_the_hub_is_asked_for_by_name(hub: list[str], small: Checkpoint) -> None:
+    loaded = load_checkpoint("small.fr", COMMIT)
+    assert loaded.state.keys() == small.state.keys()
+    assert not [path for path in hub if "main" in path]
+
+
+@pytest.mark.usefixtures("hub")
+def test_a_revision_that_nobody_knows_is_told() -> None:
+    with pytest.raises(ModelNotFoundError, match=r"whisper-small\.fr: .*404"):
+        load_checkpoint("small.fr", "f" * 40)
+
+
+def test_what_is_here_has_no_revisions(saved: Path) -> None:
+    for model in ("tiny.en", str(saved)):
+        with pytest.raises(NoRevisionsError, match=f"{model!r} is a package or a directory here"):
+            load_checkpoint(model, COMMIT)
 
 
 @pytest.mark.usefixtures("hub")
