@@ -9,8 +9,8 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -271,13 +271,26 @@ class Cloud:
 @contextmanager
 def running_cloud(folder: Path, cores: int = 2) -> Iterator[Cloud]:
     """A small cloud while the block runs; AWS variables of this process point at it."""
-    ready: list[Cloud | BaseException] = []
+
+    @asynccontextmanager
+    async def up() -> AsyncIterator[Cloud]:
+        async with small_cloud(cores=cores, model="tiny.en", work_folder=folder) as cloud:
+            yield Cloud(cloud, folder, asyncio.get_running_loop())
+
+    with kept_up(up()) as cloud:
+        yield cloud
+
+
+@contextmanager
+def kept_up(what: AbstractAsyncContextManager[T]) -> Iterator[T]:
+    """What an asynchronous context gives; a thread with an event loop of its own keeps it open."""
+    ready: list[T | BaseException] = []
     up, down = threading.Event(), threading.Event()
 
     async def run() -> None:
         try:
-            async with small_cloud(cores=cores, model="tiny.en", work_folder=folder) as cloud:
-                ready.append(Cloud(cloud, folder, asyncio.get_running_loop()))
+            async with what as given:
+                ready.append(given)
                 up.set()
                 await asyncio.to_thread(down.wait)
         except BaseException as error:
@@ -288,11 +301,11 @@ def running_cloud(folder: Path, cores: int = 2) -> Iterator[Cloud]:
     thread = threading.Thread(target=lambda: asyncio.run(run()))
     thread.start()
     try:
-        assert up.wait(PATIENCE_SECONDS), "the small cloud did not come up"
-        cloud = ready[0]
-        if isinstance(cloud, BaseException):
-            raise cloud
-        yield cloud
+        assert up.wait(PATIENCE_SECONDS), "it did not come up"
+        given = ready[0]
+        if isinstance(given, BaseException):
+            raise given
+        yield given
     finally:
         down.set()
         thread.join()

@@ -63,13 +63,14 @@ def run(
     if not template.is_file():
         raise Problem(f"--template: there is no file {template}; run this in a clone")
     given = parse_parameters(parameter or [])
+    if "Model" in given:
+        # The revision that a stack has is another model's.
+        given.setdefault("ModelRevision", "")
     console = Console(highlight=False, soft_wrap=True)
     stacks, uploads = Stacks(name), Uploads(name)
     before = stacks.look()
-    if before is not None and before.is_busy:
-        raise Problem(f"{name} is {before.status} at the moment; try again when that is over")
-    if before is not None and before.is_stillborn:
-        raise Problem(f"{name} could not be made and is {before.status}; delete it, then try again")
+    if before is not None:
+        _check(name, before)
     made_bucket = uploads.make()
     try:
         template_url = uploads.put_template(template.read_text(encoding="utf-8"))
@@ -225,6 +226,13 @@ def environment_of(outputs: Mapping[str, str]) -> str:
         "LANES": outputs["Lanes"],
     }
     return "".join(f"WHISPER_FLEET_{name}={value}\n" for name, value in variables.items())
+
+
+def _check(name: str, before: Stack) -> None:
+    if before.is_busy:
+        raise Problem(f"{name} is {before.status} at the moment; try again when that is over")
+    if before.is_stillborn:
+        raise Problem(f"{name} could not be made and is {before.status}; delete it, then try again")
 
 
 def _source(given: Mapping[str, str], uploads: Uploads) -> dict[str, str]:

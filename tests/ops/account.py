@@ -4,13 +4,11 @@ moto's CloudFormation is not AWS's. What it cannot make is left out here, and no
 `LEFT_OUT` names it, so that it is known what a test shows and what it does not.
 """
 
-import asyncio
 import json
 import os
 import sys
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +21,7 @@ from moto.cloudformation.models import ChangeSet
 from daemon.embedded.batch.service import EmbeddedBatch
 from daemon.embedded.s3 import EmbeddedS3
 from tests.ops.template import template
-from tests.running import PATIENCE_SECONDS
+from tests.running import kept_up
 
 REGION = "us-east-1"
 NAME = "speech"
@@ -58,75 +56,53 @@ class Account:
     """Clients of an account, and how processes are to reach it."""
 
     environment: Mapping[str, str]
-    batch: Any
-    """The embedded Batch's, where jobs run."""
 
     def client(self, service: str) -> Any:
         """boto3's, of moto."""
         return boto3.client(service, endpoint_url=self.environment["AWS_ENDPOINT_URL"])
 
+    @property
+    def batch(self) -> Any:
+        """The embedded Batch's, where jobs run."""
+        return boto3.client("batch", endpoint_url=self.environment["AWS_ENDPOINT_URL_BATCH"])
+
 
 @contextmanager
 def empty_account(folder: Path) -> Iterator[Account]:
     """An account while the block runs; AWS variables of this process point at it."""
-    ready: list[Account | BaseException] = []
-    up, down = threading.Event(), threading.Event()
+    with kept_up(_account(folder)) as account, pytest.MonkeyPatch.context() as patch:
+        for name in [*os.environ]:
+            if name.startswith(("AWS_", "WHISPER_FLEET_")):
+                patch.delenv(name)
+        for name, value in account.environment.items():
+            patch.setenv(name, value)
+        _drop_no_value(patch)
+        _keep_what_a_change_set_says(patch)
+        account.client("iam").create_role(RoleName=SERVICE_ROLE, AssumeRolePolicyDocument="{}")
+        yield account
 
-    async def run() -> None:
-        try:
-            async with EmbeddedS3() as moto:
-                aws = {
-                    "AWS_ENDPOINT_URL": moto.endpoint_url,
-                    "AWS_ACCESS_KEY_ID": "embedded",
-                    "AWS_SECRET_ACCESS_KEY": "embedded",
-                    "AWS_DEFAULT_REGION": REGION,
-                    "AWS_REGION": REGION,
-                    "AWS_CONFIG_FILE": os.devnull,
-                    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-                    "AWS_EC2_METADATA_DISABLED": "true",
-                }
-                inherited = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"]}
-                async with EmbeddedBatch(
-                    log_folder=folder / "jobs",
-                    environment=inherited | aws | recorded(folder, "job") | IMAGE,
-                    boot_seconds=0.5,
-                ) as batch:
-                    aws["AWS_ENDPOINT_URL_BATCH"] = batch.endpoint_url
-                    client = boto3.client(
-                        "batch",
-                        endpoint_url=batch.endpoint_url,
-                        region_name=REGION,
-                        aws_access_key_id="embedded",
-                        aws_secret_access_key="embedded",
-                    )
-                    ready.append(Account(aws, client))
-                    up.set()
-                    await asyncio.to_thread(down.wait)
-        except BaseException as error:
-            ready.append(error)
-            up.set()
-            raise
 
-    thread = threading.Thread(target=lambda: asyncio.run(run()))
-    thread.start()
-    try:
-        assert up.wait(PATIENCE_SECONDS), "the account did not come up"
-        found = ready[0]
-        if isinstance(found, BaseException):
-            raise found
-        with pytest.MonkeyPatch.context() as patch:
-            for name in [*os.environ]:
-                if name.startswith(("AWS_", "WHISPER_FLEET_")):
-                    patch.delenv(name)
-            for name, value in found.environment.items():
-                patch.setenv(name, value)
-            _drop_no_value(patch)
-            _keep_what_a_change_set_says(patch)
-            found.client("iam").create_role(RoleName=SERVICE_ROLE, AssumeRolePolicyDocument="{}")
-            yield found
-    finally:
-        down.set()
-        thread.join()
+@asynccontextmanager
+async def _account(folder: Path) -> AsyncIterator[Account]:
+    async with EmbeddedS3() as moto:
+        aws = {
+            "AWS_ENDPOINT_URL": moto.endpoint_url,
+            "AWS_ACCESS_KEY_ID": "embedded",
+            "AWS_SECRET_ACCESS_KEY": "embedded",
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_REGION": REGION,
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+        inherited = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"]}
+        async with EmbeddedBatch(
+            log_folder=folder / "jobs",
+            environment=inherited | aws | recorded(folder, "job") | IMAGE,
+            boot_seconds=0.5,
+        ) as batch:
+            aws["AWS_ENDPOINT_URL_BATCH"] = batch.endpoint_url
+            yield Account(aws)
 
 
 def recorded(folder: Path, who: str) -> dict[str, str]:
@@ -187,7 +163,7 @@ def launchable() -> str:
 
 def furnish(account: Account) -> None:
     """Make in the embedded Batch what the stack made in moto's, as it is described there."""
-    moto = boto3.client("batch", endpoint_url=account.environment["AWS_ENDPOINT_URL"])
+    moto = account.client("batch")
     for one in moto.describe_compute_environments()["computeEnvironments"]:
         resources = {
             key: int(value) if key.endswith("vCpus") else value

@@ -1,10 +1,8 @@
 """A stack from its beginning to its end, on moto's CloudFormation."""
 
 import json
-import os
 from pathlib import Path
 
-import boto3
 import pytest
 
 from tests.ops.account import NAME, empty_account, launchable, outputs, parameters
@@ -23,7 +21,7 @@ def test_without_images_there_is_neither_a_job_definition_nor_a_daemon(tmp_path:
         )
         assert "MetricsAddress" not in outputs(made)
         assert not made.client("ecs").list_task_definitions()["taskDefinitionArns"]
-        moto = boto3.client("batch", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
+        moto = made.client("batch")
         assert not moto.describe_job_definitions()["jobDefinitions"]
         assert len(moto.describe_job_queues()["jobQueues"]) == 1
 
