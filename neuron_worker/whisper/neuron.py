@@ -229,10 +229,10 @@ class NeuronRuntime:
         WrongNumbersError where the device does not compute what the CPU did when the model was
         compiled.
         """
+        check_device_nodes()
         description = self.describe(directory, model, shapes)
         key = _key(model, shapes)
         folder, _ = key.find(directory)
-        check_device_nodes()
         core = Core(import_plugin("runs"), self._sleep)
         loaded = NeuronModel(folder, key, description.config, shapes, core)
         Probe.load(folder).ask(loaded, folder)

@@ -2,10 +2,12 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from neuron_worker.whisper import neuron
 from neuron_worker.whisper.checkpoint import Checkpoint
 from neuron_worker.whisper.core import WAIT_SECONDS_MAX, check_device_nodes
 from neuron_worker.whisper.errors import (
@@ -126,6 +128,16 @@ def test_chips_that_this_user_may_not_open_are_told(devices: Path) -> None:
     assert f"may not open {devices}/neuron0 (mode 0400, user {os.geteuid()}," in str(
         forbidden.value
     )
+
+
+def test_a_model_is_not_loaded_where_no_chip_may_be_opened(
+    devices: Path, exported: Path, chip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (devices / "neuron0").touch()
+    (devices / "neuron0").chmod(0o400)
+    monkeypatch.setattr(neuron, "check_device_nodes", partial(check_device_nodes, devices))
+    with not_as_root(), pytest.raises(DeviceForbiddenError):
+        NeuronRuntime().load(exported, "small", SHAPES)
 
 
 def test_one_chip_that_this_user_may_open_is_enough(devices: Path) -> None:
