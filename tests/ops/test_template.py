@@ -88,7 +88,10 @@ def test_a_job_asks_for_one_core_s_share_of_its_lane_s_only_instance_size(
     assert asked == {"VCPU": size.slot_vcpus, "MEMORY": size.slot_memory_mib}
     devices = [one["HostPath"] for one in container["LinuxParameters"]["Devices"]]
     assert devices == [f"/dev/neuron{number}" for number in range(size.chips)]
+    # A process that is the first of its container would not hear SIGTERM while it starts.
     assert container["LinuxParameters"]["InitProcessEnabled"]
+    set_to = {one["Name"]: one["Value"] for one in container["Environment"]}
+    assert set_to == {"NEURON_RT_NUM_CORES": "1", "AWS_DEFAULT_REGION": {"Ref": "AWS::Region"}}
 
 
 def test_the_redrive_policy_cannot_beat_the_daemon_s_own_attempts() -> None:
