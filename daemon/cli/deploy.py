@@ -44,6 +44,9 @@ def run(
         Path | None,
         typer.Option(metavar="FILE", help="Write the variables that a daemon elsewhere needs."),
     ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Also replace and remove what holds something.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only show what would change.")
     ] = False,
@@ -53,6 +56,7 @@ def run(
     Run it in a clone. Images of the clone's commit are built in the account, by CodeBuild; a stack
     gets them only when both are there. A new stack is placed in the default VPC, unless VpcId,
     SubnetIds and SecurityGroupIds are given. Parameters that are not given stay as they are.
+    Nothing that holds messages, objects, images or jobs is removed or replaced without --yes.
 
     Example: `whisper-fleet deploy -p Inf2XLMaxVcpus=128 -p AlarmEmail=ops@example.com --dry-run`
 
@@ -86,6 +90,7 @@ def run(
             before,
             declared,
             given | _source(given, uploads) | _network(given, declared, before),
+            yes=yes,
         )
         if dry_run:
             deployment.show_plan(image_tag)
@@ -111,6 +116,7 @@ class Deployment:
     before: Stack | None
     declared: Mapping[str, str | None]
     given: Mapping[str, str]
+    yes: bool
 
     def show_plan(self, image_tag: str | None) -> None:
         """Show what would change first, and change nothing."""
@@ -154,6 +160,11 @@ class Deployment:
             self.console.print("nothing to change in the stack")
             return
         deploy_report.show_plan(plan, self.console)
+        if (lost := plan.lost) and not self.yes:
+            self.stacks.discard(plan)
+            raise Problem(
+                f"{', '.join(lost)} would be removed or replaced; if that is meant, --yes"
+            )
         self.stacks.make(plan, lambda event: deploy_report.show_event(event, self.console))
 
     def _built(self) -> str:

@@ -27,7 +27,8 @@ def show_plan(plan: Plan, console: Console) -> None:
             escape(", ".join(change.because)),
         )
     console.print(table)
-    console.print(f"{len(plan.changes)} changes\n")
+    count = len(plan.changes)
+    console.print(f"{count} {'change' if count == 1 else 'changes'}\n")
 
 
 def show_event(event: StackEvent, console: Console) -> None:
@@ -48,6 +49,8 @@ def show_build(build: Build, console: Console) -> None:
 def show_outputs(outputs: Mapping[str, str], console: Console) -> None:
     """What the stack tells, by name."""
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for name, value in sorted(outputs.items()):
         table.add_row(f"[bold]{escape(name)}[/]", escape(value))
     console.print()

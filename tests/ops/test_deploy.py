@@ -117,6 +117,23 @@ def test_what_is_not_given_stays_as_it_is(empty: Account, template: Path) -> Non
     assert parameters["DollarsPerDay"] == "50"
 
 
+def test_what_holds_something_goes_only_when_it_is_meant(empty: Account, template: Path) -> None:
+    tag = ("--image-tag", "first")
+    assert _deploy(template, *KNOWN, *tag).returncode == 0
+    less = json.loads(template.read_text())
+    for part in ("Job", "Queue", "Environment"):
+        del less["Resources"][f"Inf2XL{part}"]
+    template.write_text(json.dumps(less))
+
+    refused = _deploy(template, *tag, "-p", "Inf2XLMaxVcpus=0")
+    assert refused.returncode == 1
+    assert "Inf2XLEnvironment, Inf2XLQueue would be removed or replaced" in refused.stderr
+    assert _stacks(empty)[NAME]["Inf2XLMaxVcpus"] == "64"
+    meant = _deploy(template, *tag, "-p", "Inf2XLMaxVcpus=0", "--yes")
+    assert meant.returncode == 0, meant.stdout + meant.stderr
+    assert _stacks(empty)[NAME]["Inf2XLMaxVcpus"] == "0"
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

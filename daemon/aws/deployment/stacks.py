@@ -69,6 +69,16 @@ class Change:
     because: tuple[str, ...]
 
 
+HOLDING = (
+    "AWS::Batch::ComputeEnvironment",
+    "AWS::Batch::JobQueue",
+    "AWS::ECR::Repository",
+    "AWS::S3::Bucket",
+    "AWS::SQS::Queue",
+)
+"""Types of resources that hold jobs, images, objects or messages."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """A change set, ready to be made or thrown away."""
@@ -76,6 +86,15 @@ class Plan:
     arn: str
     is_new: bool
     changes: tuple[Change, ...]
+
+    @property
+    def lost(self) -> list[str]:
+        """The resources that hold something, and would not be there afterwards."""
+        return [
+            change.resource
+            for change in self.changes
+            if change.resource_type in HOLDING and (change.replaced or change.action == "Remove")
+        ]
 
 
 @dataclass(frozen=True, slots=True)
