@@ -158,6 +158,16 @@ def test_a_request_goes_through_exactly_what_the_stack_made(stack: Stack) -> Non
     assert "weather" in found["Body"].read().decode().lower()
 
 
+def test_the_daemon_in_the_stack_is_told_the_same_as_one_elsewhere(stack: Stack) -> None:
+    ecs = stack.account.client("ecs")
+    task = ecs.describe_task_definition(taskDefinition=f"{NAME}-daemon")["taskDefinition"]
+    [container] = task["containerDefinitions"]
+    told = {one["name"]: one["value"] for one in container["environment"]}
+    assert told.pop("AWS_DEFAULT_REGION") == "us-east-1"
+    elsewhere = environment_of(stack.outputs).splitlines()
+    assert told == dict(line.partition("=")[::2] for line in elsewhere)
+
+
 def test_two_jobs_land_on_one_chip_and_never_three(stack: Stack) -> None:
     batch = stack.account.batch
     lane = f"{NAME}-inf2-xlarge"
