@@ -16,6 +16,8 @@ CAPABILITIES = ["CAPABILITY_IAM"]
 
 LOOK_PERIOD_SECONDS = 3.0
 
+STACK = "AWS::CloudFormation::Stack"
+
 NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
 """CloudFormation has no code of its own for a change set that changes nothing."""
 
@@ -109,6 +111,11 @@ class StackEvent:
     reason: str
 
     @property
+    def ends(self) -> bool:
+        """Whether it is the stack's own, and its last: well, badly or rolled back."""
+        return self.resource_type == STACK and not self.status.endswith("_IN_PROGRESS")
+
+    @property
     def failed(self) -> bool:
         """Whether it went wrong by itself, not because another resource did."""
         return self.status.endswith("_FAILED") and "cancelled" not in self.reason.lower()
@@ -197,16 +204,19 @@ class Stacks:
         with in_words("cloudformation"):
             self._cloudformation.execute_change_set(ChangeSetName=plan.arn, StackName=self.name)
         failures: list[str] = []
-        while True:
-            stack = self.look()
-            for event in reversed([one for one in self._events() if one.event_id not in seen]):
+        # The stack's status may be the old one for a while; its own last event is of this change.
+        over = False
+        while not over:
+            news = [one for one in self._events() if one.event_id not in seen]
+            for event in reversed(news):
                 seen.add(event.event_id)
-                if event.failed:
+                if event.failed and event.resource_type != STACK:
                     failures.append(f"{event.resource} ({event.resource_type}): {event.reason}")
                 tell(event)
-            if stack is None or not (stack.is_busy or stack.is_new):
-                break
-            self.pause(LOOK_PERIOD_SECONDS)
+            over = any(event.ends for event in news)
+            if not over:
+                self.pause(LOOK_PERIOD_SECONDS)
+        stack = self.look()
         if stack is None or stack.status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
             status = stack.status if stack else "gone"
             raise StackFailed(self.name, f"ended as {status}", failures)

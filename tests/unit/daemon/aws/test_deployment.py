@@ -48,14 +48,16 @@ def _stack(status: str) -> dict[str, Any]:
     return {"Stacks": [{"StackName": "one", "CreationTime": NOW, "StackStatus": status}]}
 
 
-def _event(number: int, resource: str, status: str, reason: str) -> dict[str, Any]:
+def _event(
+    number: int, resource: str, status: str, reason: str, kind: str = "AWS::SQS::Queue"
+) -> dict[str, Any]:
     return {
         "StackId": "one",
         "EventId": str(number),
         "StackName": "one",
         "Timestamp": NOW,
         "LogicalResourceId": resource,
-        "ResourceType": "AWS::SQS::Queue",
+        "ResourceType": kind,
         "ResourceStatus": status,
         "ResourceStatusReason": reason,
     }
@@ -72,15 +74,15 @@ def test_a_stack_that_fails_says_what_failed_first_and_not_what_was_cancelled(
     old = _event(1, "Old", "CREATE_FAILED", "an older deployment")
     aws.add_response("describe_stack_events", {"StackEvents": [old]})
     aws.add_response("execute_change_set", {})
-    aws.add_response("describe_stacks", _stack("CREATE_IN_PROGRESS"))
     aws.add_response("describe_stack_events", {"StackEvents": [old]})
-    aws.add_response("describe_stacks", _stack("ROLLBACK_COMPLETE"))
     news = [
+        _event(4, "one", "ROLLBACK_COMPLETE", "", "AWS::CloudFormation::Stack"),
         _event(3, "Other", "CREATE_FAILED", "Resource creation cancelled"),
         _event(2, "RequestsQueue", "CREATE_FAILED", "the name is taken"),
         old,
     ]
     aws.add_response("describe_stack_events", {"StackEvents": news})
+    aws.add_response("describe_stacks", _stack("ROLLBACK_COMPLETE"))
     told: list[StackEvent] = []
     with pytest.raises(StackFailed) as failed:
         Stacks("one", pause=lambda _: None).make(PLAN, told.append)
@@ -88,7 +90,26 @@ def test_a_stack_that_fails_says_what_failed_first_and_not_what_was_cancelled(
         "The stack one ended as ROLLBACK_COMPLETE:\n"
         "  RequestsQueue (AWS::SQS::Queue): the name is taken"
     )
-    assert [event.resource for event in told] == ["RequestsQueue", "Other"]
+    assert [event.resource for event in told] == ["RequestsQueue", "Other", "one"]
+
+
+def test_a_change_is_over_only_with_its_own_last_event_whatever_the_status_still_says(
+    answering: Answering,
+) -> None:
+    aws = answering("cloudformation")
+    before = _event(1, "one", "UPDATE_COMPLETE", "", "AWS::CloudFormation::Stack")
+    begun = _event(2, "one", "UPDATE_IN_PROGRESS", "", "AWS::CloudFormation::Stack")
+    ended = _event(3, "one", "UPDATE_COMPLETE", "", "AWS::CloudFormation::Stack")
+    aws.add_response("describe_stack_events", {"StackEvents": [before]})
+    aws.add_response("execute_change_set", {})
+    aws.add_response("describe_stack_events", {"StackEvents": [before]})
+    aws.add_response("describe_stack_events", {"StackEvents": [begun, before]})
+    aws.add_response("describe_stack_events", {"StackEvents": [ended, begun, before]})
+    aws.add_response("describe_stacks", _stack("UPDATE_COMPLETE"))
+    told: list[StackEvent] = []
+    stack = Stacks("one", pause=lambda _: None).make(PLAN, told.append)
+    assert stack.status == "UPDATE_COMPLETE"
+    assert [event.event_id for event in told] == ["2", "3"]
 
 
 def test_a_change_of_nothing_is_no_plan(answering: Answering) -> None:
