@@ -21,11 +21,12 @@ from daemon.cli.problem import Problem
 
 DEFAULT_TEMPLATE = Path("cloudformation/whisper-fleet.yaml")
 
-NAME_PATTERN = re.compile(r"[a-z][a-z0-9-]{0,27}")
-"""Part of bucket names: lower case, and short enough for `-transcripts-<account>-<region>`."""
+NAME_PATTERN = re.compile(r"[a-z][a-z0-9-]{0,22}")
+"""It begins bucket names, of at most 63 characters: `<name>-transcripts-<account>-<region>` adds 40
+in regions with the longest names, such as ap-northeast-1."""
 
-BAKED_IN = ("Model", "ModelRevision", "BatchSize")
-"""The parameters that an image is built from: another value makes another image."""
+BAKED_IN = {"MODEL": "Model", "MODEL_REVISION": "ModelRevision", "BATCH": "BatchSize"}
+"""The worker's build arguments by parameter: another value makes another image."""
 
 
 def run(
@@ -63,7 +64,7 @@ def run(
     Exit code: 0 when the stack is as wanted (with --dry-run: could be made so), 1 otherwise.
     """
     if not NAME_PATTERN.fullmatch(name):
-        raise Problem(f"--name: {name!r} is not 1 to 28 small letters, digits and '-'")
+        raise Problem(f"--name: {name!r} is not 1 to 23 small letters, digits and '-'")
     if not template.is_file():
         raise Problem(f"--template: there is no file {template}; run this in a clone")
     given = parse_parameters(parameter or [])
@@ -89,7 +90,7 @@ def run(
             console,
             before,
             declared,
-            given | _source(given, uploads) | _network(given, declared, before),
+            given | {"SourceBucket": uploads.bucket} | _network(given, declared, before),
             yes=yes,
         )
         if dry_run:
@@ -179,11 +180,7 @@ class Deployment:
         self.console.print(f"building the images {tag}")
         self.uploads.put_source(archive_of(clone))
         tagged = {"IMAGE_TAG": tag}
-        baked = {
-            "MODEL": self._value("Model"),
-            "MODEL_REVISION": self._value("ModelRevision"),
-            "BATCH": self._value("BatchSize"),
-        }
+        baked = {argument: self._value(key) for argument, key in BAKED_IN.items()}
         Builds().run(
             {
                 stack.outputs["DaemonBuildName"]: tagged,
@@ -195,7 +192,7 @@ class Deployment:
 
     def _tag(self) -> str:
         """Of this commit, and of what is baked in besides."""
-        baked = "\n".join(self._value(key) for key in BAKED_IN)
+        baked = "\n".join(self._value(key) for key in BAKED_IN.values())
         return f"{commit_of(Path())}-{hashlib.sha256(baked.encode()).hexdigest()[:8]}"
 
     def _parameters(self, image_tag: str | None) -> dict[str, str]:
@@ -244,12 +241,6 @@ def _check(name: str, before: Stack) -> None:
         raise Problem(f"{name} is {before.status} at the moment; try again when that is over")
     if before.is_stillborn:
         raise Problem(f"{name} could not be made and is {before.status}; delete it, then try again")
-
-
-def _source(given: Mapping[str, str], uploads: Uploads) -> dict[str, str]:
-    if given.get("SourceRepository") or "SourceBucket" in given:
-        return {}
-    return {"SourceBucket": uploads.bucket}
 
 
 def _network(

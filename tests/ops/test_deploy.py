@@ -140,7 +140,7 @@ def test_what_holds_something_goes_only_when_it_is_meant(empty: Account, templat
         (["-p", "Inf2XLMaxVcpu=8"], "there is no 'Inf2XLMaxVcpu', only VpcId"),
         (["-p", "Inf2XLMaxVcpus"], "'Inf2XLMaxVcpus' is not KEY=VALUE"),
         (["-p", "VpcId=vpc-1"], "give SecurityGroupIds, SubnetIds as well"),
-        (["--name", "Speech"], "is not 1 to 28 small letters"),
+        (["--name", "Speech"], "is not 1 to 23 small letters"),
     ],
 )
 def test_a_mistake_is_named_before_anything_is_made(
