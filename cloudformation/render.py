@@ -12,13 +12,10 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from daemon.catalogue import CATALOGUE, InstanceType
+from daemon.embedded.sqs.limits import RECEIVES_MAX
 
 HERE = Path(__file__).parent
 TEMPLATE = HERE / "whisper-fleet.yaml"
-
-REDRIVE_RECEIVES = 1_000
-"""SQS's own redrive comes after the daemon's attempts: 3 that count, 20 that do not, and a receive
-each time that a message is given back."""
 
 SPOT_PERCENTS = (30, 40, 50, 60, 70, 80, 90, 100)
 
@@ -58,7 +55,7 @@ def render() -> str:
     text = parts.get_template("main.yaml.j2").render(
         sizes=[*CATALOGUE.values()],
         lanes=[TemplateLane(size, spot) for spot in (False, True) for size in CATALOGUE.values()],
-        redrive_receives=REDRIVE_RECEIVES,
+        redrive_receives=RECEIVES_MAX,
         spot_percents=SPOT_PERCENTS,
     )
     lines = [line.rstrip() for line in text.splitlines()]

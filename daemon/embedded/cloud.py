@@ -25,6 +25,7 @@ from daemon.embedded.batch.service import EmbeddedBatch
 from daemon.embedded.event_rule import job_end_rule
 from daemon.embedded.notifications import Deliver, s3_notifications
 from daemon.embedded.s3 import EmbeddedS3
+from daemon.embedded.sqs.limits import RECEIVES_MAX
 from daemon.embedded.sqs.model import Account
 from daemon.embedded.sqs.service import EmbeddedSqs
 from daemon.settings import ENVIRONMENT_PREFIX
@@ -39,9 +40,6 @@ EVENTS_QUEUE = "whisper-fleet-events"
 INPUT_BUCKET = "recordings"
 OUTPUT_BUCKET = "transcripts"
 LEDGER_BUCKET = "ledger"
-
-REDRIVE_RECEIVES = 1_000
-"""The queue's own redrive must never beat the daemon's attempts; this only ends a true loop."""
 
 BOOT_SECONDS = 0.5
 """Long enough to be seen, short enough for a demo; EC2 takes minutes."""
@@ -89,7 +87,7 @@ async def small_cloud(*, cores: int, model: str, work_folder: Path) -> AsyncIter
     """
     account = Account(region=REGION)
     async with EmbeddedS3(host=HOST) as s3, EmbeddedSqs(host=HOST, account=account) as sqs:
-        environment = _aws_variables(s3.endpoint_url, sqs.endpoint_url)
+        environment = aws_variables(s3.endpoint_url, sqs.endpoint_url)
         threads = max(1, len(os.sched_getaffinity(0)) // cores)
         async with EmbeddedBatch(
             host=HOST,
@@ -116,7 +114,8 @@ def _to_queues_of(sqs: EmbeddedSqs) -> Deliver:
     return deliver
 
 
-def _aws_variables(s3_url: str, sqs_url: str) -> dict[str, str]:
+def aws_variables(s3_url: str, sqs_url: str) -> dict[str, str]:
+    """What a process needs to speak to these services, whatever account its shell is set up for."""
     return {
         "AWS_ENDPOINT_URL": s3_url,
         "AWS_ENDPOINT_URL_SQS": sqs_url,
@@ -163,7 +162,8 @@ async def _furnish(
     for bucket in (INPUT_BUCKET, OUTPUT_BUCKET, LEDGER_BUCKET):
         await clients.s3.create_bucket(Bucket=bucket)
     dead_letters_url, dead_letters_arn = await _queue(clients, DEAD_LETTERS_QUEUE, {})
-    redrive = {"deadLetterTargetArn": dead_letters_arn, "maxReceiveCount": REDRIVE_RECEIVES}
+    # The queue's own redrive must never beat the daemon's attempts; this only ends a true loop.
+    redrive = {"deadLetterTargetArn": dead_letters_arn, "maxReceiveCount": RECEIVES_MAX}
     requests_url, _ = await _queue(clients, REQUESTS_QUEUE, {"RedrivePolicy": json.dumps(redrive)})
     events_url, _ = await _queue(clients, EVENTS_QUEUE, {})
     max_vcpus = cores * INSTANCE.slot_vcpus

@@ -19,11 +19,11 @@ from moto.cloudformation import parsing
 from moto.cloudformation.models import ChangeSet
 
 from daemon.embedded.batch.service import EmbeddedBatch
+from daemon.embedded.cloud import aws_variables
 from daemon.embedded.s3 import EmbeddedS3
 from tests.ops.template import template
 from tests.running import kept_up
 
-REGION = "us-east-1"
 NAME = "speech"
 IMAGE = {"WHISPER_FLEET_MODEL": "tiny.en", "WHISPER_FLEET_THREADS": "1"}
 """What the worker's image would set."""
@@ -85,16 +85,7 @@ def empty_account(folder: Path) -> Iterator[Account]:
 @asynccontextmanager
 async def _account(folder: Path) -> AsyncIterator[Account]:
     async with EmbeddedS3() as moto:
-        aws = {
-            "AWS_ENDPOINT_URL": moto.endpoint_url,
-            "AWS_ACCESS_KEY_ID": "embedded",
-            "AWS_SECRET_ACCESS_KEY": "embedded",
-            "AWS_DEFAULT_REGION": REGION,
-            "AWS_REGION": REGION,
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-            "AWS_EC2_METADATA_DISABLED": "true",
-        }
+        aws = aws_variables(moto.endpoint_url, moto.endpoint_url)
         inherited = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"]}
         async with EmbeddedBatch(
             log_folder=folder / "jobs",
