@@ -100,8 +100,9 @@ def warm_seconds(gaps_seconds: Sequence[float], settings: AutoscalerSettings) ->
 
 @dataclass(slots=True)
 class _Memory:
-    """Of one lane: when it last had work, and how long the times without work were."""
+    """Of one lane: when it was looked at and had work last, and how long it was without work."""
 
+    looked_at: datetime | None = None
     worked_at: datetime | None = None
     gaps_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=GAPS_REMEMBERED))
 
@@ -134,7 +135,6 @@ class Autoscaler:
     _memories: dict[str, _Memory] = field(default_factory=dict, init=False)
     _busy_vcpus: dict[str, int] = field(default_factory=dict, init=False)
     _up_vcpus: dict[str, int] = field(default_factory=dict, init=False)
-    _looked_at: list[datetime] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         """The budget does not change while the daemon runs."""
@@ -178,10 +178,10 @@ class Autoscaler:
     def _measure(self, lanes: Sequence[Lane], fleets: Mapping[str, Fleet]) -> None:
         """What each lane has, and what that has cost since the last look."""
         now, metrics = self.clock(), self.metrics.fleet
-        before = self._looked_at[0] if self._looked_at else now
-        unseen = min(max(now - before, timedelta()), UNSEEN_MAX)
-        self._looked_at[:] = [now]
         for lane in lanes:
+            memory = self._memories.setdefault(lane.name, _Memory())
+            unseen = min(max(now - (memory.looked_at or now), timedelta()), UNSEEN_MAX)
+            memory.looked_at = now
             fleet = fleets.get(str(lane.compute_environment))
             instances = _instances(lane, fleet) if fleet else 0
             dollars = instances * lane.dollars_per_hour * (unseen / timedelta(hours=1))

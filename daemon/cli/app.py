@@ -10,8 +10,8 @@ from rich.markup import escape
 from daemon.aws.deployment.builds import BuildFailed
 from daemon.aws.deployment.networks import NoNetwork
 from daemon.aws.deployment.stacks import StackFailed
-from daemon.aws.deployment.uploads import NoSource
 from daemon.cli import daemon, dead_letters, deploy, enqueue, local, simulate, status
+from daemon.cli.clone import NoSource
 from daemon.cli.problem import Problem
 from daemon.lane_check import LaneMismatch
 from daemon.ports import ServiceError

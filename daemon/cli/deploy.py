@@ -14,9 +14,10 @@ from rich.console import Console
 from daemon.aws.deployment.builds import Builds
 from daemon.aws.deployment.networks import default_network
 from daemon.aws.deployment.stacks import Plan, Stack, Stacks
-from daemon.aws.deployment.uploads import Uploads, archive_of, commit_of, is_changed
+from daemon.aws.deployment.uploads import Uploads
 from daemon.catalogue import CATALOGUE
 from daemon.cli import deploy_report
+from daemon.cli.clone import archive_of, commit_of, is_changed
 from daemon.cli.problem import Problem
 
 DEFAULT_TEMPLATE = Path("cloudformation/whisper-fleet.yaml")

@@ -1,8 +1,5 @@
 """The bucket that a stack is launched and its images are built from: made when it is missing."""
 
-import shutil
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -18,17 +15,6 @@ EVERYTHING_BLOCKED = {
     "BlockPublicPolicy": True,
     "RestrictPublicBuckets": True,
 }
-
-
-class NoSource(Exception):
-    """The source could not be packed: {problem}"""
-
-    def __init__(self, problem: str) -> None:
-        super().__init__(problem)
-        self.problem = problem
-
-    def __str__(self) -> str:
-        return str(self.__doc__).format(problem=self.problem)
 
 
 class Uploads:
@@ -86,31 +72,3 @@ class Uploads:
     def _buckets(self) -> list[dict[str, Any]]:
         with in_words("s3"):
             return list(self._s3.list_buckets()["Buckets"])
-
-
-def commit_of(folder: Path) -> str:
-    """The commit that a folder is at, in 12 digits; raises `NoSource` where it is no clone."""
-    return _git(folder, "rev-parse", "--short=12", "HEAD").decode().strip()
-
-
-def is_changed(folder: Path) -> bool:
-    """Whether there is something that the commit does not have."""
-    return bool(_git(folder, "status", "--porcelain").strip())
-
-
-def archive_of(folder: Path) -> bytes:
-    """The commit that a folder is at, as a ZIP file."""
-    return _git(folder, "archive", "--format=zip", "HEAD")
-
-
-def _git(folder: Path, *arguments: str) -> bytes:
-    git = shutil.which("git")
-    if git is None:
-        raise NoSource("there is no git; install it, or build from a repository")
-    try:
-        done = subprocess.run([git, *arguments], cwd=folder, capture_output=True, check=True)
-    except subprocess.CalledProcessError as error:
-        raise NoSource(
-            f"git {arguments[0]} in {folder.resolve()} says: {error.stderr.decode().strip()}"
-        ) from error
-    return done.stdout
